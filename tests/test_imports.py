@@ -23,7 +23,7 @@ ALLOWED = {
     "probes.flame": "probes.base probes.hooks probes.inspection probes.sampling",
     "probes.inspection": "probes.base probes.hooks probes.sampling",
     "probes.labels": "probes.base probes.hooks",
-    "probes.memory": "probes.base probes.sampling",
+    "probes.memory": "probes.base probes.hooks probes.sampling",
     "probes.history": "probes.base probes.hooks probes.sampling",
     "probes.trace": "probes.base probes.hooks probes.inspection probes.sampling",
     "probes.serving": (

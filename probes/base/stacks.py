@@ -11,7 +11,14 @@ from __future__ import annotations
 
 import gc
 from asyncio import futures
-from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
+from types import (
+    AsyncGeneratorType,
+    CodeType,
+    CoroutineType,
+    GeneratorType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+)
 from typing import Any
 
 MOST_FRAMES = 100
@@ -64,6 +71,20 @@ def _behind(awaitable: Any) -> Any:
     for held in gc.get_referents(awaitable):
         if isinstance(held, (AsyncGeneratorType, CoroutineType, GeneratorType)):
             return held
+    return None
+
+
+_mro = type.__dict__["__mro__"].__get__
+_attributes = type.__dict__["__dict__"].__get__
+"""Of a class, without code of its metaclass."""
+
+
+def attribute_in_c(thing: Any, name: str) -> Any:
+    """An attribute that the class of an object has in C; None for any other, which might be code of the program."""
+    for base in _mro(type(thing)):
+        found = _attributes(base).get(name)
+        if found is not None:
+            return found.__get__(thing) if type(found) in (GetSetDescriptorType, MemberDescriptorType) else None
     return None
 
 

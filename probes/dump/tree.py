@@ -5,11 +5,11 @@ from __future__ import annotations
 from time import gmtime, strftime, time
 from typing import TYPE_CHECKING, Any
 
-from ..base.stacks import frames_of
-from ..base.task_facts import coro_name, coro_of, is_done, task_name
-from ..hooks import install, loops
-from ..inspection import library_waits, waits
-from ..inspection.detail import MOST_TEXT, holder_of, number_of, yield_gil_if_due
+from ..base.task_facts import coro_name, is_done, task_name
+from ..hooks import install, reading
+from ..hooks.reading import hold
+from ..inspection import waits
+from ..inspection.detail import MOST_TEXT, LockRef, number_of, yield_gil_if_due
 from ..sampling.callback_stack import stack_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Node:
 
 def lines(pid: int, known: Loops) -> Iterator[str]:
     """The text, line by line. To be used up in the probe's thread."""
-    records = [record for record in list(install.records.values()) if record() is not None]
+    records = [record for record in list(install.records.values()) if reading.is_alive(record)]
     nodes: dict[int, Node] = {}
     holders: dict[int, str] = {}
     for record in records[:MOST_TASKS]:
@@ -62,12 +62,9 @@ def _loops(known: Loops) -> Iterator[str]:
     """Each loop, with the stack of its thread inside the callback that runs."""
     for loop, record in known.all():
         state = "running" if loop.is_running() else "not running"
-        frames = loops.frames_of_others()
-        stack = stack_of(frames.pop(record.thread, None), record.depth) if record.thread else ()
-        frames.clear()
-        current = install.current_task_of(loop)
-        task = f", in #{number_of(current)} {task_name(current)}" if current is not None else ""
-        del current
+        stack = stack_of(reading.thread_stack(record.thread), record.depth) if record.thread else ()
+        current = reading.running_record(loop)
+        task = f", in #{current.id} {reading.read(current, task_name) or ''}" if current is not None else ""
         yield f"loop {record.id} {record.kind}, {state}{task}"
         for code, line in stack:
             yield f"    {code.co_filename}:{line} {code.co_qualname}"
@@ -95,24 +92,22 @@ def _tree(root: int, nodes: dict[int, Node], shown: set[int]) -> Iterator[str]:
 def _node(record: TaskRecord, holders: dict[int, str]) -> Node | None:
     """Reads a task; None if it has ended. Keeps no reference to it."""
     yield_gil_if_due()
-    node, lock = _read(record)
+    found: tuple[Node | None, LockRef | None] = reading.read(record, _read, record) or (None, None)
+    node, lock = found
     if node is None or lock is None:
         return node
-    key = id(lock)
-    if key not in holders and len(holders) < MOST_HOLDERS:
-        owner = library_waits.owner_of(lock)
-        number = holder_of(lock, record) if owner is None else number_of(owner)
-        holders[key] = f", held by #{number}" if number is not None else ""
-    node.line += holders.get(key, "")
+    if lock.key not in holders and len(holders) < MOST_HOLDERS:
+        number = lock.holder(record)
+        holders[lock.key] = f", held by #{number}" if number is not None else ""
+    node.line += holders.get(lock.key, "")
     return node
 
 
-def _read(record: TaskRecord) -> tuple[Node | None, Any]:
-    task = record()
-    if task is None or is_done(task):
+def _read(task: Any, record: TaskRecord) -> tuple[Node | None, LockRef | None]:
+    if is_done(task):
         return None, None
-    frames = frames_of(coro_of(task))
-    leaf = task._fut_waiter  # type: ignore[attr-defined]
+    frames = reading.frames_of(task)
+    leaf = hold(task._fut_waiter)
     wait = waits.read(frames, leaf)
     if wait is not None:
         doing = f"waits: {wait.kind} {_plain(wait.text)}"
@@ -125,7 +120,7 @@ def _read(record: TaskRecord) -> tuple[Node | None, Any]:
         f"#{record.id} {name} {coro} {doing}",
         [f"{code.co_filename}:{line} {code.co_qualname}" for code, line, _ in frames],
         [number for number in behind if number is not None],
-    ), (wait.waited if wait is not None and wait.kind == "lock" else None)
+    ), (LockRef(wait.waited) if wait is not None and wait.kind == "lock" else None)
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..base.task_facts import coro_name
+from ..hooks import reading
 from ..hooks.groups import groups
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class Askers:
 
     def of(self, record: TaskRecord) -> Asker:
         """Group, label and creation site of a task with a record."""
-        group, task = record.group, record()
-        name = group.coro if group is not None else coro_name(task) if task is not None else ""
+        group = record.group
+        name = group.coro if group is not None else reading.read(record, coro_name) or ""
         site = self._tables.site_at(record.code, record.lasti)
         return record.id, self._tables.string(name), self._label(record), site
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..base import protocol, stacks
-from ..base.task_facts import coro_of, is_done
-from ..hooks import loops
+from ..base import protocol
+from ..hooks import loops, reading
 from ..hooks.groups import WAITED, groups
 
 if TYPE_CHECKING:
@@ -120,16 +119,16 @@ class Waiting:
         self.late = len(pending)
 
     def _read(self, record: TaskRecord, now: float) -> None:
-        task = record()
-        if task is None or is_done(task):
+        state = loops.state_of(record)
+        if state < 0 or state >= protocol.ENDED:
             return
         followed, out = self._followed.get(record.id), _out(record)
         if followed is not None:
             self._add(followed.key, followed.out - out)
             followed.out = out
-        if loops.state_of(record, task, None) != protocol.WAITING:
+        if state != protocol.WAITING:
             return
-        found = tuple(self._tables.site(code, line) for code, line, _ in stacks.frames_of(coro_of(task)))
+        found = tuple(self._tables.site(code, line) for code, line in reading.await_stack(record))
         number, *rest = self._askers.of(record)
         is_apart = self.by_task and (len(self._tasks) < MOST_APART or (number, *rest, found) in self._tasks)
         key: Key = (number if is_apart else 0, *rest, found)  # type: ignore[assignment]

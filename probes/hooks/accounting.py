@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import weakref
+from _thread import get_ident
 from asyncio import tasks
 from collections import deque
 from itertools import count
@@ -300,7 +301,8 @@ def report_end(record: TaskRecord, task: AnyTask, error: BaseException | None, c
     if coro is not None:
         record.coro = name_of(coro)
     if error is not None:
-        record.failure = Failure(error, record.code)
+        thread = record.loop.thread if record.loop is not None else 0
+        record.failure = Failure(error, record.code, thread not in (0, get_ident()))
         if not record.failure.read:
             tracebacks.flood(site_aggregates.get(record.code, record.lasti), error)
     record.name = task_name(task)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import weakref
 from _thread import get_ident, get_native_id
@@ -15,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol
 from ..base.task_facts import error_of, is_cancelled, is_done
-from . import install
+from . import install, reading
 from .records import LoopRecord
 from .registry import Hook, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .records import TaskRecord
 
     Loop = asyncio.AbstractEventLoop
 
@@ -175,7 +176,9 @@ class Loops:
         if record is None:
             record = self._known[loop] = self._new(loop)
         record.thread, record.thread_native, record.depth = thread
-        record.started = record.nested = record.beat_sent = 0.0
+        record.started = record.beat_sent = 0.0
+        if install.loops.get(loop) is not record:  # else one of its callbacks runs it (nest_asyncio)
+            record.nested, record.inside = 0.0, 0
         _end_unseen(record)
         install.begin_loop(loop, record, followed)
 
@@ -185,6 +188,7 @@ class Loops:
                 record.started = record.beat_sent = 0.0
                 _end_unseen(record)
                 install.end_loop(key)
+                reading.settle(record)
 
 
 def _is_closed(loop: Loop) -> bool:
@@ -277,7 +281,7 @@ def _running_without_frames() -> list[tuple[Loop, tuple[int, int, int]]]:
     if not kinds:
         return []
     # type(), not isinstance(): a proxy or a mock would run code of its own.
-    return [(loop, (0, 0, 0)) for loop in gc.get_objects() if type(loop) in kinds and loop.is_running()]
+    return [(loop, (0, 0, 0)) for loop in reading.instances(tuple(kinds)) if type(loop) in kinds and loop.is_running()]
 
 
 def native_id(thread: int) -> int:
@@ -362,17 +366,26 @@ def thread_cpu(record: LoopRecord) -> float:
     return process.thread_schedule(record.thread_native)[0]
 
 
-def state_of(record: Any, task: Any, running: Any) -> int:
-    """The state of a live task, read from the task: `_fut_waiter` is None or done while it is ready to run."""
-    if task is running:
+def state_of(record: TaskRecord) -> int:
+    """The state of a task as an index of protocol.STATES; -1 if it is no more."""
+    state = reading.state_of(record)
+    if state < -1:
+        state = reading.read(record, _state_of, record)
+    return -1 if state is None else state
+
+
+def _state_of(task: Any, record: Any) -> int:
+    """Read from the task: `_fut_waiter` is None or done while it is ready to run."""
+    alive = record.loop.ref() if record.loop is not None else None
+    if alive is not None and task is install.current_task_of(alive):
         return protocol.RUNNING
     if is_done(task):
         if record.outcome:
             return int(record.outcome)
         if is_cancelled(task):
             return protocol.CANCELLED
-        return protocol.DONE if error_of(task) is None else protocol.FAILED
-    waiter = task._fut_waiter
+        return protocol.DONE if reading.hold(error_of(task)) is None else protocol.FAILED
+    waiter = reading.hold(task._fut_waiter)
     if waiter is None or is_done(waiter):
         return protocol.SCHEDULED
     return protocol.WAITING

@@ -36,6 +36,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import local_values
+from ..base.messages import message_of
 from .backend import native, shared
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class LoopClock:
     __slots__ = (
         "busy",
         "followed",  # True: asyncio's own code runs it, and its stop will be noticed
+        "inside",  # callbacks that run: two where one runs the loop itself (hooks in C)
         "nested",  # time of eager first steps inside the step that runs
         "number",  # of the loop: its id
         "started",  # start of the callback that runs now, or 0.0
@@ -162,6 +164,7 @@ class LoopClock:
 
     busy: float
     followed: bool
+    inside: int
     nested: float
     number: int
     started: float
@@ -227,6 +230,7 @@ class LoopRecord(LoopClock):
         self.depth = 0
         self.busy = 0.0
         self.steps = 0
+        self.inside = 0
         self.nested = 0.0
         self.started = 0.0
         self.lag = 0.0
@@ -312,12 +316,10 @@ class Failure:
 
     __slots__ = ("locals", "message", "read", "traceback", "type")
 
-    def __init__(self, error: BaseException, made_at: CodeType | None = None) -> None:
+    def __init__(self, error: BaseException, made_at: CodeType | None = None, anywhere: bool = False) -> None:
+        """`anywhere`: called in another thread than that of the program in which it was raised."""
         self.type = type(error).__qualname__[:300]
-        try:
-            self.message = str(error)[:500]
-        except Exception as broken:
-            self.message = f"<str() of it failed with {type(broken).__name__}>"
+        self.message = message_of(error, anywhere)
         self.traceback: list[tuple[CodeType, int]] = []
         self.locals: list[list[list[str]] | None] | None = None
         self.read = tracebacks.take(made_at, error)

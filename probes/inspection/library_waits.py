@@ -15,11 +15,12 @@ from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, Metho
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
+from ..hooks.reading import hold, hold_all, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..base.stacks import StackFrame
+    from ..hooks.reading import Place
 
 Locals = dict[str, Any]
 Found = tuple[str, str, Any, list[Any]]
@@ -51,8 +52,8 @@ def held(thing: Any, name: str) -> Any:
         return None
     try:
         if type(described) is MemberDescriptorType:
-            return described.__get__(thing)
-        return _read(thing, name)
+            return hold(described.__get__(thing))
+        return hold(_read(thing, name))
     except AttributeError:  # an empty slot, or none
         return None
 
@@ -66,20 +67,20 @@ def _of_class(kind: type, name: str) -> Any:
     return None
 
 
-def behind(frames: list[StackFrame], event: Any) -> Found | None:
+def behind(frames: list[Place], event: Any) -> Found | None:
     """What the event or future stands for that the innermost of these frames (outermost first) wait on.
 
     `event`: the asyncio object, if known. None: no library waits here, or its purpose is unknown.
     """
     library: list[tuple[str, Locals]] = []
     first = ""
-    for code, _, frame in reversed(frames[-MOST_FRAMES:]):
+    for code, _, place in reversed(frames[-MOST_FRAMES:]):
         file = code.co_filename
         if sites.is_package(file):
             package = package_of(file)
             if first in ("", "anyio"):
                 first = package if package == "anyio" else f"{package} {code.co_qualname.replace('.<locals>', '')}"
-            values = frame.f_locals
+            values = values_of(place) or {}
             reader = _READERS.get((package, code.co_qualname))
             found = None if reader is None else reader(values)
             if found is not None:
@@ -116,7 +117,7 @@ def _holds_socket(thing: Any) -> str:
         found = held(thing, name)
         module = type(found).__module__
         if isinstance(module, str) and module.startswith(("asyncio.", "uvloop")):
-            found = found.get_extra_info("socket") if hasattr(type(found), "get_extra_info") else None
+            found = hold(found.get_extra_info("socket")) if hasattr(type(found), "get_extra_info") else None
             if found is not None:
                 return f"fd {found.fileno()}{peer(found)}"
         elif type(found) is socket.socket:
@@ -188,7 +189,7 @@ def _anyio_limiter(values: Locals) -> Found | None:
 def _anyio_group(values: Locals) -> Found | None:
     group = values.get("self")
     tasks = held(group, "_tasks")
-    pending = [task for task in list(tasks) if not task.done()] if isinstance(tasks, set) else []
+    pending = [task for task in hold_all(list(tasks)) if not task.done()] if isinstance(tasks, set) else []
     return "gather", f"anyio TaskGroup: {len(pending)} pending", group, pending
 
 
@@ -204,7 +205,7 @@ def _httpcore_pool(values: Locals) -> Found | None:
     requests = held(pool, "_requests")
     if not isinstance(connections, list) or not isinstance(requests, list):
         return None
-    queued = sum(1 for request in list(requests) if held(request, "connection") is None)
+    queued = sum(1 for request in hold_all(list(requests)) if held(request, "connection") is None)
     return "pool", f"httpcore: {len(connections)} of {most} connections, {queued} queued", pool, []
 
 

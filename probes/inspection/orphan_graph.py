@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.task_facts import coro_of, is_done
 from ..hooks.backend import shared
+from ..hooks.reading import hold
 from .own_refs import OwnRef
 
 if TYPE_CHECKING:
@@ -86,16 +87,17 @@ class Graph:
         self.alive: set[int] = set()
         self._cancels: dict[int, tuple[weakref.ref[type], bool]] = {}
 
-    def add_task(self, task: Any, steps: int, record: TaskRecord) -> None:
+    def add_task(self, task: Any, steps: int, record: TaskRecord) -> bool:
         """Visits what a suspended task refers to; one that has woken meanwhile is no suspect any more."""
         leaf = task._fut_waiter
         if leaf is None or is_done(leaf) or record.steps != steps:
             self.suspects.pop(id(task), None)
-            return
+            return False
         self.leaves[id(task)] = id(leaf)
         self.coros.add(id(coro_of(task)))
         leaf = None
         self._visit(task)
+        return True
 
     def suspect(self, task: Any, number: int) -> None:
         """Puts a task under suspicion."""
@@ -120,6 +122,7 @@ class Graph:
             depth = depths.popleft()
             key, kind = id(thing), type(thing)
             count = sys.getrefcount(thing) - _OVERHEAD
+            hold(thing)
             if key in self.counts:  # by an earlier task; or another object at the place of one that has gone
                 self.counts[key] = max(self.counts[key], count)
                 if self.kinds[key] != id(kind):

@@ -22,8 +22,11 @@ from typing import TYPE_CHECKING, Any
 from ..base import sites
 from ..base.stacks import callbacks_of
 from ..base.task_facts import coro_of, is_done
+from ..hooks import reading
 from ..hooks.backend import FREE_THREADED
+from ..hooks.reading import hold
 from .orphan_graph import CONTAINERS, MOST_ITEMS, MOST_OBJECTS, Graph, names_cancel
+from .own_refs import OwnRef
 from .queues import chain, in_cell, may_hold, of_each
 
 if TYPE_CHECKING:
@@ -80,34 +83,29 @@ class Orphans:
         began, cpu = self.spent, thread_time()
         chosen = [record for record in records if record.id in steps][:MOST_SUSPECTS]
         graph = Graph()
-        task: Any = None
         for record in chosen:
-            task = record()
-            if task is not None:
-                graph.suspect(task, record.id)
+            reading.read(record, graph.suspect, record.id)
         for place, record in enumerate(chosen):
             if place % _SLICE == 0:
-                task = None
                 self.spent += thread_time() - cpu
                 yield
                 cpu = thread_time()
-            task = record()
-            if task is None:
-                graph.drop(record.id)
-                continue
             try:
-                graph.add_task(task, steps[record.id], record)
+                if reading.read(record, graph.add_task, steps[record.id], record) is None:
+                    graph.drop(record.id)
             except Exception:  # it changed while it was read: what was counted of it is not to be trusted
                 self._give_up(began, cpu)
                 return
-        task = None
         for place, ref in enumerate(ended):
             if place % _SLICE == 0:
                 self.spent += thread_time() - cpu
                 yield
                 cpu = thread_time()
-            _add_failure(graph, ref)
-        _add_young_failures(graph)
+            try:
+                reading.read(ref, _add_failure, graph)
+            except Exception:  # it changed while it was read
+                continue
+        reading.read(OwnRef(graph), _add_young_failures)
         analysis = graph.never_wake()
         while True:
             try:
@@ -132,19 +130,10 @@ class Orphans:
         self._due = monotonic() + share * (self.spent - began)
 
 
-def _add_failure(graph: Graph, ref: weakref.ref[Any]) -> None:
-    task = ref()
-    if task is None or not is_done(task):
-        return
-    error = None
-    try:
-        error = task._exception  # a plain read: `exception()` would mark it as retrieved
-        if error is not None:
-            graph.add_failure(error)
-    except Exception:
-        return
-    finally:
-        del error
+def _add_failure(task: Any, graph: Graph) -> None:
+    error = hold(task._exception) if is_done(task) else None  # a plain read: `exception()` would mark it as retrieved
+    if error is not None:
+        graph.add_failure(error)
 
 
 def _add_young_failures(graph: Graph) -> None:
@@ -159,7 +148,7 @@ def _add_young_failures(graph: Graph) -> None:
         del sizes[1:]
     for generation, size in enumerate(sizes):
         if size <= MOST_YOUNG:
-            errors = [one for one in gc.get_objects(generation) if issubclass(type(one), BaseException)]
+            errors = reading.instances((BaseException,), generation)
             for error in errors[-MOST_FAILED:]:
                 graph.add_failure(error)
 

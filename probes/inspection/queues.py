@@ -8,7 +8,6 @@ them alive). No code of the program runs.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from itertools import count
 from types import AsyncGeneratorType, CellType, CoroutineType, ModuleType
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.task_facts import coro_of, is_done
+from ..hooks import reading
+from ..hooks.reading import hold, referents
 from .own_refs import OwnRef
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from ..base.sites import Tables
-    from ..base.stacks import StackFrame
+    from ..hooks.reading import Place
     from ..hooks.records import TaskRecord
 
 MOST_THINGS = 2_000
@@ -96,19 +97,17 @@ class SyncObjects:
             self._search_in(coro)
 
     def _search_in(self, coro: Any) -> None:
-        frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
-        if frame is None or sites.plumbing[frame.f_code.co_filename] != sites.USER:
+        place = reading.own_place(coro)
+        if place is None or sites.plumbing[place[0].co_filename] != sites.USER:
             return
-        code, line = frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno
-        names = frame.f_globals
+        code, line, names = place
         if id(names) not in self._modules and len(self._modules) < MOST_THINGS:
             self._modules.add(id(names))
             module = names.get("__name__")
             for name, value in list(names.items())[: _ROOM * 20]:
                 if _is_thing(value):
-                    self._add(value, f"{name} of {module}", code, line)
-        frame = names = None
-        for variable in gc.get_referents(coro):
+                    self._add(hold(value), f"{name} of {module}", code, line)
+        for variable in referents(coro):
             held = in_cell(variable) if type(variable) is CellType else variable
             if _is_thing(held):
                 self._add(held, f"of {code.co_qualname}()", code, line)
@@ -117,15 +116,15 @@ class SyncObjects:
 
     def _search_object(self, owner: Any, code: CodeType, line: int) -> None:
         label = f"of {type(owner).__qualname__}"
-        for held in gc.get_referents(owner)[:_ROOM]:
+        for held in referents(owner)[:_ROOM]:
             if _is_thing(held):
                 self._add(held, label, code, line)
             elif type(held) is dict and len(held) <= _ROOM:
                 for name, value in list(held.items()):
                     if _is_thing(value):
-                        self._add(value, f"{name} {label}" if type(name) is str else label, code, line)
+                        self._add(hold(value), f"{name} {label}" if type(name) is str else label, code, line)
 
-    def meet(self, thing: Any, how: str, frames: list[StackFrame]) -> None:
+    def meet(self, thing: Any, how: str, frames: list[Place]) -> None:
         """Adds the object that a task waits on, if it is a queue or a semaphore."""
         if id(thing) in self._things:
             return
@@ -149,48 +148,52 @@ class SyncObjects:
         """The queues that are not empty, the fullest first, and the semaphores."""
         queues, semaphores = [], []
         for key, thing in list(self._things.items()):
-            found = thing.ref()
-            if found is None:
-                del self._things[key]
-                continue
             try:
-                if issubclass(type(found), asyncio.Queue):
-                    size = len(found._queue)
-                    facts = [size, max(found._maxsize, 0), len(found._getters), len(found._putters)]
-                    if size and not thing.feeds_itself:
-                        queues.append([thing.number, thing.label, thing.site, *facts])
-                else:
-                    bound = getattr(found, "_bound_value", None)
-                    waiting = len(found._waiters or ())
-                    semaphores.append([thing.number, thing.label, thing.site, found._value, bound, waiting])
+                facts = reading.read(thing.ref, _sizes_of)
             except Exception:  # a subclass of the program stores it elsewhere
                 continue
+            if facts is None:
+                del self._things[key]
+            elif len(facts) == _FACTS_OF_A_SEMAPHORE:
+                semaphores.append([thing.number, thing.label, thing.site, *facts])
+            elif facts[0] and not thing.feeds_itself:
+                queues.append([thing.number, thing.label, thing.site, *facts])
         queues.sort(key=lambda row: -row[3])
         return {"queues": queues[:MOST_ROWS], "semaphores": semaphores[:MOST_ROWS]}
 
 
+_FACTS_OF_A_SEMAPHORE = 3
+
+
+def _sizes_of(found: Any) -> list[Any]:
+    """Size, limit, getters and putters of a queue; value, bound and waiters of a semaphore."""
+    if issubclass(type(found), asyncio.Queue):
+        return [len(found._queue), max(found._maxsize, 0), len(found._getters), len(found._putters)]
+    return [found._value, getattr(found, "_bound_value", None), len(found._waiters or ())]
+
+
 def of_each(records: Iterable[TaskRecord], size: int, read: Callable[[Any, int], None]) -> Iterator[None]:
     """Reads each live task, with its index, in slices of that size. A task that changes meanwhile is left out."""
-    task: Any = None
     for place, record in enumerate(records):
         if place % size == 0:
-            task = None  # keep no object of the program alive between slices
             yield
-        task = record()
-        if task is None or is_done(task):
-            continue
         try:
-            read(task, record.id)
+            reading.read(record, _read_live, read, record.id)
         except Exception:
             continue
+
+
+def _read_live(task: Any, read: Callable[[Any, int], None], number: int) -> None:
+    if not is_done(task):
+        read(task, number)
 
 
 def chain(coro: Any) -> Iterator[Any]:
     """A coroutine and those that it awaits, innermost last."""
     for _ in range(50):
-        if not isinstance(coro, (CoroutineType, AsyncGeneratorType)):
+        if type(coro) is not CoroutineType and type(coro) is not AsyncGeneratorType:
             return
-        yield coro
+        yield reading.hold(coro)
         coro = coro.cr_await if isinstance(coro, CoroutineType) else coro.ag_await
 
 
@@ -202,7 +205,7 @@ def _gets_and_puts(code: CodeType) -> bool:
 def in_cell(cell: CellType) -> Any:
     """The content of a cell; None if it is empty."""
     try:
-        return cell.cell_contents
+        return hold(cell.cell_contents)
     except ValueError:  # it is empty
         return None
 

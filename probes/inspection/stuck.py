@@ -8,15 +8,14 @@ or should have. `gc.get_referents` visits variables without side effects; no cod
 from __future__ import annotations
 
 import asyncio
-import gc
-from asyncio import tasks as asyncio_tasks
 from time import monotonic
 from types import CellType, FrameType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.task_facts import coro_name, coro_of, is_done, task_name
-from ..hooks import install
+from ..hooks import install, reading
+from ..hooks.reading import hold, referents
 from . import subprocesses
 from .detail import held_locks, wait_of
 from .orphans import MOST_FAILED, Orphans
@@ -251,13 +250,12 @@ class Stuck:
         waiter = self._waiters.get(number)
         own = 0 if waiter is None else waiter.key
         for coro in chain(coro_of(task)):
-            frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
-            if frame is None or sites.is_stdlib(frame.f_code.co_filename):
+            place = reading.own_place(coro)
+            if place is None or sites.is_stdlib(place[0].co_filename):
                 continue
-            code, line = frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno
-            frame = None
+            code, line, _ = place
             found = dict.fromkeys((id(lock) for lock in held_locks(coro) if id(lock) in still), ENTERED)
-            for key in _reached(gc.get_referents(coro), still):
+            for key in _reached(referents(coro), still):
                 found.setdefault(key, NAMED)
             for key, how in found.items():
                 if key != own:
@@ -279,35 +277,31 @@ class Stuck:
 
     def _search_ended(self, ended: list[weakref.ref[Any]], still: dict[int, _Object]) -> Iterator[None]:
         """Ended tasks that something still refers to: their failures, and what the frames of these refer to."""
-        task: Any = None
         for place, ref in enumerate(ended):
             if place % _SLICE == 0:
-                task = None
                 yield
-            task = ref()
-            if task is None or not is_done(task):
-                continue
             try:
-                # `_exception` is a plain read: `exception()` would mark it as retrieved.
-                error = task._exception
-                if error is not None:
-                    self._read_failure(task, error, still)
+                reading.read(ref, self._read_ended, still)
             except Exception:
                 continue
-            finally:
-                error = None
+
+    def _read_ended(self, task: Any, still: dict[int, _Object]) -> None:
+        # `_exception` is a plain read: `exception()` would mark it as retrieved.
+        error = hold(task._exception) if is_done(task) else None
+        if error is not None:
+            self._read_failure(task, error, still)
 
     def _read_failure(self, task: Any, error: BaseException, still: dict[int, _Object]) -> None:
         site, keys = 0, set()
-        traceback = error.__traceback__
+        traceback = hold(error.__traceback__)
         for _ in range(_ROOM):
             if traceback is None:
                 break
-            frame, line = traceback.tb_frame, traceback.tb_lineno
+            frame, line = hold(traceback.tb_frame), traceback.tb_lineno
             if sites.plumbing[frame.f_code.co_filename] == sites.USER:
                 site = self._tables.site(frame.f_code, line)
-                keys.update(_reached(gc.get_referents(frame), still))
-            traceback = traceback.tb_next
+                keys.update(_reached(referents(frame), still))
+            traceback = hold(traceback.tb_next)
         row = [task_name(task), coro_name(task), type(error).__qualname__, _message(error), site]
         for key in keys:
             if len(still[key].ended) < MOST_LISTED:
@@ -324,13 +318,13 @@ class Stuck:
         rows = []
         for key, waiting in self._still()[:MOST_REPORTED]:
             one = self._objects[key]
-            thing = one.ref()
-            if thing is None:
-                continue
             try:
-                size, limit, pid = _figures(one.kind, thing)
+                figures = reading.read(one.ref, _figures, one.kind)
             except Exception:  # a class of the program keeps it elsewhere
-                size = limit = pid = 0
+                figures = 0, 0, 0
+            if figures is None:
+                continue
+            size, limit, pid = figures
             listed = [[number, self._waiters[number].line] for number in sorted(waiting)[:MOST_LISTED]]
             since = round((now - self._since(one, waiting)) * 1e6)
             holders = list(one.holders.values())
@@ -354,7 +348,7 @@ def _label(waited: Any, coro: Any, one: _Object) -> tuple[str, bool]:
         if sites.plumbing[code.co_filename] != sites.USER:
             continue
         own = own or not one.moves.isdisjoint(code.co_names)
-        for variable in gc.get_referents(outer):
+        for variable in referents(outer):
             held = in_cell(variable) if type(variable) is CellType else variable
             if not may_hold(held):
                 continue
@@ -373,11 +367,11 @@ def _label(waited: Any, coro: Any, one: _Object) -> tuple[str, bool]:
 
 def _attributes(owner: Any) -> Iterator[tuple[str, Any]]:
     """The attributes in the dictionary of an object, read without creating the dictionary where it is inline."""
-    for held in gc.get_referents(owner)[:_ROOM]:
+    for held in referents(owner)[:_ROOM]:
         if type(held) is dict:
             for name, value in list(held.items())[:_ROOM]:
                 if type(name) is str:
-                    yield name, value
+                    yield name, hold(value)
         else:
             yield "", held
 
@@ -402,18 +396,13 @@ def _reached(start: Iterable[Any], wanted: dict[int, _Object]) -> set[int]:
             pending.append((in_cell(held), depth))
         elif kind in (list, tuple, set, dict, MethodType) or may_hold(held):
             deeper = depth if kind is dict else depth + 1
-            pending += [(inner, deeper) for inner in gc.get_referents(held)[:_ROOM]]
+            pending += [(inner, deeper) for inner in referents(held)[:_ROOM]]
     return found
 
 
 def _ended_tasks() -> list[weakref.ref[Any]]:
     """The ended tasks that something refers to, as far as asyncio lists them: 3.14 does not."""
-    refs: list[weakref.ref[Any]] = []
-    for name in ("_all_tasks", "_scheduled_tasks"):
-        data = getattr(getattr(asyncio_tasks, name, None), "data", None)
-        if isinstance(data, set):
-            refs = list(data)  # in one piece: it runs no code of Python
-            break
+    refs = [ref for data in reading.task_sets()[:1] for ref in list(data)]  # in one piece: it runs no code of Python
     return refs[:MOST_ENDED]
 
 
@@ -423,7 +412,7 @@ def _message(error: BaseException) -> str:
     return text[:MOST_TEXT] if type(text) is str else ""
 
 
-def _figures(kind: str, thing: Any) -> tuple[int, int, int]:
+def _figures(thing: Any, kind: str) -> tuple[int, int, int]:
     """Size and limit of a queue, value and bound of a semaphore, unread bytes and pid of a subprocess."""
     if kind == "queue":
         return len(thing._queue), max(thing._maxsize, 0), 0

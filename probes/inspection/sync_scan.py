@@ -7,16 +7,14 @@ nothing is hooked, and no code of the program runs. Locks are found through the 
 from __future__ import annotations
 
 import asyncio
-import gc
-import sys
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from ..base.stacks import frames_of
 from ..base.task_facts import coro_of, is_done
 from ..base.turns import turns
-from ..hooks import cancellation, install
+from ..hooks import cancellation, install, reading
+from ..hooks.reading import hold, referents
 from ..sampling import gil_wait
 from ..sampling.callback_stack import describe, stack_of
 from . import executors, waits
@@ -30,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from ..base.sites import Tables
-    from ..base.stacks import StackFrame
     from ..hooks.loops import Loops
+    from ..hooks.reading import Place
     from ..hooks.records import TaskRecord
     from ..sampling.watchdog import Watchdog
 
@@ -162,12 +160,11 @@ class SyncScanner:
     # Tasks
 
     def _read_tasks(self, records: list[TaskRecord], seen: _Seen) -> Iterator[None]:
-        task: Any = None
         price = 0.0
         calm: dict[int, tuple[int, list[int] | None]] = {}
         for record in records:
             if price >= _SLICE:
-                price, task = 0.0, None
+                price = 0.0
                 yield
             price += _SKIPPED
             known = self._calm.get(record.id)
@@ -179,12 +176,9 @@ class SyncScanner:
                     seen.awaits[record.id] = known[1]
                 continue
             price += 1
-            task = record()
-            if task is None or is_done(task):
-                continue
             try:
                 steps = record.steps
-                if self._read_task(task, record, seen):
+                if reading.read(record, self._read_task, record, seen):
                     calm[record.id] = steps, seen.awaits.get(record.id)
             except Exception:  # the task changed while it was read
                 continue
@@ -193,11 +187,11 @@ class SyncScanner:
 
     def _read_task(self, task: Any, record: TaskRecord, seen: _Seen) -> bool:
         """Reads the wait of one task; True if it cannot change without a step of the task."""
-        leaf = task._fut_waiter
+        leaf = None if is_done(task) else hold(task._fut_waiter)
         if leaf is None or is_done(leaf):
             return False
-        coro = coro_of(task)
-        frames = frames_of(coro)
+        coro = hold(coro_of(task))
+        frames = reading.frames_of(task)
         wait = waits.read(frames, leaf, named=False)
         if wait is None:
             return False
@@ -232,7 +226,7 @@ class SyncScanner:
         if len(known.waiters) < MOST_WAITERS:
             known.waiters.append([task, line])
 
-    def _line(self, frames: list[StackFrame]) -> int:
+    def _line(self, frames: list[Place]) -> int:
         """The innermost line of user code."""
         for code, line, _ in reversed(frames):
             if sites.plumbing[code.co_filename] == sites.USER:
@@ -260,10 +254,8 @@ class SyncScanner:
                     found.site = self._held_at(coro)
 
     def _held_at(self, coro: Any) -> int:
-        frame = getattr(coro, "cr_frame", None) or getattr(coro, "ag_frame", None)
-        if frame is None:
-            return 0
-        return self._tables.site(frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno)
+        own = reading.own_place(coro)
+        return 0 if own is None else self._tables.site(own[0], own[1])
 
     # Timers, loops
 
@@ -274,12 +266,7 @@ class SyncScanner:
             timers = getattr(loop, "_scheduled", None)
             if not isinstance(timers, list) or len(timers) < 100:
                 continue
-            counts: dict[str, int] = {}
-            for timer in timers[:: max(len(timers) // 200, 1)]:
-                callback = getattr(timer, "_callback", None)
-                if callback is not None:
-                    name = describe(callback)[:MOST_TEXT]
-                    counts[name] = counts.get(name, 0) + 1
+            counts: dict[str, int] = reading.read(record.ref, _timers_of) or {}
             most = sorted(counts.items(), key=lambda entry: -entry[1])[:5]
             rows.append([record.id, len(timers), [[name, number] for name, number in most]])
         return rows
@@ -292,7 +279,7 @@ class SyncScanner:
             started = record.started
             if not started or now - started < _BLOCKED:
                 continue
-            stack = stack_of(sys._current_frames().get(record.thread), record.depth)
+            stack = stack_of(reading.thread_stack(record.thread), record.depth)
             if record.started == started and stack:
                 lines = [self._tables.site(code, line) for code, line in stack]
                 starved = self._watchdog.starved.so_far(record, started).starved
@@ -310,6 +297,18 @@ class SyncScanner:
         return rows
 
 
+def _timers_of(loop: Any) -> dict[str, int]:
+    """How often some of a loop's timers call what."""
+    counts: dict[str, int] = {}
+    timers = loop._scheduled
+    for timer in reading.hold_all(timers[:: max(len(timers) // 200, 1)]):
+        callback = hold(getattr(timer, "_callback", None))
+        if callback is not None:
+            name = describe(callback)[:MOST_TEXT]
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
 def _on_its_way(leaf: Any) -> bool:
     """Whether a cancellation of the task was passed on to what it waits on and has not arrived back yet."""
     if isinstance(leaf, asyncio.Task):
@@ -319,7 +318,7 @@ def _on_its_way(leaf: Any) -> bool:
 
 def _cleans_up(coro: Any) -> bool:
     """Whether a task is inside the `except` or `finally` of a CancelledError, or still refers to one."""
-    return any(issubclass(type(held), asyncio.CancelledError) for one in chain(coro) for held in gc.get_referents(one))
+    return any(issubclass(type(held), asyncio.CancelledError) for one in chain(coro) for held in referents(one))
 
 
 def _chains(locks: list[_Lock], awaits: dict[int, list[int]]) -> list[list[Any]]:

@@ -13,8 +13,9 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from ..base.stacks import StackFrame, callbacks_of, closure_of
+from ..base.stacks import callbacks_of, closure_of
 from ..base.task_facts import coro_name, is_done, task_name
+from ..hooks.reading import Place, hold, hold_all, values_of
 from . import library_waits
 from .library_waits import peer
 
@@ -43,7 +44,7 @@ class Wait:
         self.facts = facts
 
 
-def read(frames: list[StackFrame], leaf: Any, named: bool = True) -> Wait | None:
+def read(frames: list[Place], leaf: Any, named: bool = True) -> Wait | None:
     """What the task of these frames (outermost first) waits on; `leaf` is its `_fut_waiter`. None: it is ready.
 
     `named`: also look up what an event or a future of a library stands for, which takes several times as long.
@@ -56,12 +57,13 @@ def read(frames: list[StackFrame], leaf: Any, named: bool = True) -> Wait | None
         return Wait("future", type(leaf).__name__, waited=leaf)
 
 
-def _read(frames: list[StackFrame], leaf: Any, named: bool) -> Wait:
+def _read(frames: list[Place], leaf: Any, named: bool) -> Wait:
     found: Wait | None = None
-    for code, _, frame in reversed(frames):
+    for code, _, place in reversed(frames):
         reader = _READERS.get(code)
         if reader is not None:
-            wait = reader(frame.f_locals)
+            values = values_of(place)
+            wait = None if values is None else reader(values)
             if found is None:
                 found = wait
             elif wait is not None and wait.kind in ("queue", "barrier"):
@@ -74,7 +76,7 @@ def _read(frames: list[StackFrame], leaf: Any, named: bool) -> Wait:
     return _named(found, frames) if named and found.kind in ("event", "condition", "future") else found
 
 
-def _named(wait: Wait, frames: list[StackFrame]) -> Wait:
+def _named(wait: Wait, frames: list[Place]) -> Wait:
     """The wait for what an event or a future of a library stands for, if that can be read."""
     try:
         found = library_waits.behind(frames, wait.waited)
@@ -103,18 +105,18 @@ def _of_future(leaf: Any) -> Wait:
         return Wait("task", _called(leaf), tasks=[leaf])
     children = getattr(leaf, "_children", None)
     if isinstance(children, list):
-        pending = [child for child in children if not child.done()]
+        pending = [child for child in hold_all(list(children)) if not child.done()]
         behind = [child for child in pending if isinstance(child, asyncio.Task)]
         return Wait("gather", f"{len(pending)} of {len(children)} pending", tasks=behind)
-    for callback in callbacks_of(leaf):
+    for callback in hold_all(callbacks_of(leaf)):
         name = getattr(callback, "__qualname__", "")
         if name == "_chain_future.<locals>._call_check_cancel":
-            source = closure_of(callback).get("source")
+            source = hold(closure_of(callback).get("source"))
             if source is not None and not isinstance(source, asyncio.Future):
                 running = "running" if source.running() else "queued"
                 return Wait("executor", running, waited=source, running=source.running())
         elif name == "shield.<locals>._outer_done_callback":
-            inner = closure_of(callback).get("inner")
+            inner = hold(closure_of(callback).get("inner"))
             if isinstance(inner, asyncio.Task):
                 return Wait("task", f"shield of {_called(inner)}", tasks=[inner])
     return Wait("future", type(leaf).__name__, waited=leaf)
@@ -152,7 +154,7 @@ def _waiters(value: Any) -> int:
     waiters = getattr(value, "_waiters", None) or ()
     if len(waiters) > MOST_COUNTED:
         return len(waiters)
-    return sum(1 for waiter in list(waiters) if not waiter.done())
+    return sum(1 for waiter in hold_all(list(waiters)) if not waiter.done())
 
 
 def _lock(found: Locals) -> Wait | None:
@@ -214,12 +216,12 @@ def _socket(found: Locals) -> Wait | None:
 def _stream(operation: str) -> Callable[[Locals], Wait | None]:
     def read_stream(found: Locals) -> Wait | None:
         stream = found.get("self")
-        transport = getattr(stream, "_transport", None)
+        transport = hold(getattr(stream, "_transport", None))
         if transport is None:
             return Wait("socket", operation, waited=stream, op=operation)
         if "subprocess" in type(transport).__module__ or hasattr(transport, "get_pid"):
             return Wait("subprocess", operation, waited=stream, op=operation)
-        sock = transport.get_extra_info("socket")
+        sock = hold(transport.get_extra_info("socket"))
         if sock is None:
             kind = "subprocess" if transport.get_extra_info("pipe") is not None else "socket"
             return Wait(kind, operation, waited=stream, op=operation)
@@ -244,21 +246,21 @@ def _wait_for(found: Locals) -> Wait | None:
 
 
 def _wait(found: Locals) -> Wait | None:
-    futures = [future for future in list(found.get("fs") or ()) if not future.done()]
+    futures = [future for future in hold_all(list(found.get("fs") or ())) if not future.done()]
     behind = [future for future in futures if isinstance(future, asyncio.Task)]
     return Wait("gather", f"wait: {len(futures)} pending", tasks=behind)
 
 
 def _task_group(found: Locals) -> Wait | None:
     group = found.get("self")
-    pending = [task for task in list(getattr(group, "_tasks", None) or ()) if not task.done()]
+    pending = [task for task in hold_all(list(getattr(group, "_tasks", None) or ())) if not task.done()]
     return Wait("gather", f"TaskGroup: {len(pending)} pending", waited=group, tasks=pending)
 
 
 def _server(found: Locals) -> Wait | None:
     server = found.get("self")
     names = []
-    for sock in list(getattr(server, "sockets", None) or ()):
+    for sock in hold_all(list(getattr(server, "sockets", None) or ())):
         try:
             address = sock.getsockname()
         except OSError:

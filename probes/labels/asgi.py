@@ -11,7 +11,7 @@ from gc import get_referents
 from typing import TYPE_CHECKING, Any
 
 from . import django, paths, uvicorn_status
-from .held import of_function
+from .held import code_of, of_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def matches(coro: Any) -> bool:
     """Whether tasks of its code are requests."""
     if of_function(coro, ".run_asgi", "uvicorn") or of_function(coro, ".future_watcher", "granian"):
         return True
-    code = getattr(coro, "cr_code", None)
+    code = code_of(coro)
     return code is not None and set(code.co_varnames[: code.co_argcount]) >= _ARGUMENTS
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .held import NAME_OF_TASK
+from .held import NAME_OF_TASK, code_of
 
 NAME = "grpc.aio"
 _PREFIX = "HandleExceptions["
@@ -16,7 +16,7 @@ _PREFIX = "HandleExceptions["
 
 def matches(coro: Any) -> bool:
     """Whether tasks of its code are calls."""
-    code = getattr(coro, "cr_code", None)
+    code = code_of(coro)
     return code is not None and code.co_name == "_handle_exceptions" and "grpc" in code.co_filename
 
 

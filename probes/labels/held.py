@@ -6,7 +6,10 @@ Never by `f_locals` of its frame, which would keep copies of them alive.
 from __future__ import annotations
 
 from gc import get_referents
+from types import CodeType, CoroutineType
 from typing import TYPE_CHECKING, Any
+
+from ..base.stacks import attribute_in_c
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +31,15 @@ def held(coro: Any, name: str, module: str) -> Any:
     return None
 
 
+def code_of(coro: Any) -> CodeType | None:
+    """The code of a coroutine; None for what only looks like one: asking it would run code of the program."""
+    code = coro.cr_code if type(coro) is CoroutineType else attribute_in_c(coro, "cr_code")
+    return code if type(code) is CodeType else None
+
+
 def of_function(coro: Any, qualname: str, package: str) -> bool:
     """Whether a coroutine belongs to a function, given the end of its qualified name and a part of its file's path."""
-    code = getattr(coro, "cr_code", None)
+    code = code_of(coro)
     return code is not None and code.co_qualname.endswith(qualname) and package in code.co_filename
 
 

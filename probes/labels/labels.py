@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.settings import text_of
 from ..base.task_facts import coro_of, task_name
-from ..hooks import accounting
+from ..hooks import accounting, reading
 from ..hooks.groups import groups
 from . import (
     aiohttp_web,
@@ -176,10 +176,9 @@ class Labels:
             return None
         try:
             if source is NAME_OF_TASK:
-                task = record()
-                if task is None:
+                source = reading.read(record, task_name)
+                if source is None:
                     return None
-                source = task_name(task)
             text = adapter.read(source)
         except Exception as error:
             if adapter is opentelemetry:

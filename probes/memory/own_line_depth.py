@@ -5,14 +5,10 @@ With one frame tracemalloc names `random.py:279` or `json/encoder.py:202`, which
 
 from __future__ import annotations
 
-import sys
 from time import sleep
-from typing import TYPE_CHECKING
 
+from ..hooks import reading
 from .traces import PROBE, USER, kind_of
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 SAMPLES = 40
 BETWEEN = 0.005
@@ -35,8 +31,9 @@ def frames_to_own_line() -> int:
 
 
 def _distances() -> list[int]:
-    """Those of all threads now. No frame is held when it returns: the program must be the one that lets go of it."""
-    return [_distance(frame) for frame in sys._current_frames().values()]
+    """Those of all other threads now."""
+    stacks = reading.thread_stacks().values()
+    return [_distance([code.co_filename for code, _ in lines], lines[0][0].co_name) for lines in stacks if lines]
 
 
 def chosen(distances: list[int]) -> int:
@@ -46,17 +43,14 @@ def chosen(distances: list[int]) -> int:
     return min(sorted(distances)[int((len(distances) - 1) * _COVERED)], MOST)
 
 
-def _distance(frame: FrameType | None) -> int:
-    """How many frames lead from the innermost to one of the user's; 0 for a thread that rests, or is ours."""
-    if frame is None or frame.f_code.co_name in _WAITING or kind_of(frame.f_code.co_filename) == PROBE:
+def _distance(files: list[str], innermost: str) -> int:
+    """How many frames lead from the innermost to one of the user's; 0 for a thread that rests, or is ours.
+
+    `files`: of the frames, innermost first; `innermost`: the name of that function.
+    """
+    if innermost in _WAITING or kind_of(files[0]) == PROBE:
         return 0
-    for distance in range(1, 60):
-        if frame is None:
-            return 0
-        if kind_of(frame.f_code.co_filename) == USER:
-            return distance
-        frame = frame.f_back
-    return 0
+    return next((distance for distance, file in enumerate(files[:59], 1) if kind_of(file) == USER), 0)
 
 
 _WAITING = ("select", "wait", "poll", "_worker", "accept")

@@ -15,16 +15,13 @@ Stack = tuple[tuple["CodeType", int], ...]
 MOST_FRAMES = 60
 
 
-def stack_of(frame: Any, depth: int) -> Stack:
-    """The stack of a thread above its loop, outermost first, as (code, line).
+def stack_of(lines: list[tuple[CodeType, int]], depth: int) -> Stack:
+    """The stack of a thread above its loop, outermost first, from all of its lines, innermost first.
 
     `depth` is that of the frame which started the loop. Frames of asyncio and of the probe between it and the callback
     are cut off as well.
     """
-    out: list[tuple[CodeType, int]] = []
-    while frame is not None:
-        out.append((frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno))
-        frame = frame.f_back
+    out = list(lines)
     del out[max(len(out) - depth, 0) :]
     for index, (code, _) in enumerate(out):
         if code is sites.LOOP or (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, sites
 from ..base.task_facts import coro_name, task_name
-from ..hooks import accounting, cancellation, install
+from ..hooks import accounting, cancellation, install, reading
 from ..hooks.records import Failure
 from . import gil_wait
 from .rows import microseconds
@@ -102,8 +102,7 @@ class Events:
     def _write_end(self, record: TaskRecord) -> None:
         whole = record.counted is None
         if record.name is None:
-            task = record()
-            record.name = task_name(task) if task is not None else ""
+            record.name = reading.read(record, task_name) or ""
         self._journal.add(
             "task_ended",
             self._clock.unix(record.ended),

@@ -22,7 +22,7 @@ from time import clock_gettime, monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base import sites
-from ..hooks import loops
+from ..hooks import reading
 from ..hooks.backend import FREE_THREADED
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ _FUTEX = (
 
 
 class Moment(NamedTuple):
-    """CPU time and frames of the program's threads at one moment."""
+    """CPU time and stacks of the program's threads at one moment."""
 
     at: float
     ran: dict[int, float]  # CPU seconds by thread identity
-    frames: dict[int, Any] | None  # None: not read
+    stacks: dict[int, list[tuple[CodeType, int]]] | None  # of those that have run, innermost first; None: not read
 
 
 class Holder:
@@ -95,7 +95,7 @@ class Wait:
 class Gil:
     """Measures the GIL waits of callbacks. Used by the watchdog, and when a slow callback ends."""
 
-    def __init__(self, stack_of: Callable[[Any, int], Stack]) -> None:
+    def __init__(self, stack_of: Callable[[list[tuple[CodeType, int]], int], Stack]) -> None:
         self.own: set[int] = set()  # identities of the probe's threads
         self._stack_of = stack_of
         self._clocks: dict[int, int] = {}  # CPU clocks by thread identity
@@ -105,17 +105,21 @@ class Gil:
         self._range: tuple[int, int] | None = None
         self._off = FREE_THREADED or _FUTEX is None
 
-    def see(self, frames: bool) -> Moment | None:
-        """The present moment, read without giving up the GIL; with the frames of all threads on request."""
+    def see(self, stacks: bool) -> Moment | None:
+        """The present moment, read without giving up the GIL; on request with the stacks of threads that have run."""
         if self._off:
             return None
         at = monotonic()
-        if not frames and at - self._known < 1.0:
+        if not stacks and at - self._known < 1.0:
             return Moment(at, self._ran(), None)
-        found = loops.frames_of_others()
         self._known = at
-        self._clocks = {ident: clock for ident in list(found)[:MOST_THREADS] if (clock := clock_of(ident)) is not None}
-        return Moment(at, self._ran(), found if frames else None)
+        idents = reading.threads()[:MOST_THREADS]
+        self._clocks = {ident: clock for ident in idents if (clock := clock_of(ident)) is not None}
+        ran, before = self._ran(), self._moments[0].ran
+        if not stacks:
+            return Moment(at, ran, None)
+        running = {ident for ident, seconds in ran.items() if seconds > before.get(ident, 0.0)} - self.own
+        return Moment(at, ran, reading.thread_stacks(running))
 
     def sample(
         self, moment: Moment | None, running: Iterable[tuple[LoopRecord, float, Spent, str]], *, late: bool
@@ -140,7 +144,7 @@ class Gil:
             wait.asleep, wait.turns, wait.state = spent.asleep, spent.turns, state
             waits[record.id] = wait
         self._waits = waits
-        self._moments.append(moment._replace(frames=None))
+        self._moments.append(moment._replace(stacks=None))
 
     def over(
         self, record: LoopRecord, started: float, spent: Spent, moment: Moment | None, *, late: bool
@@ -199,10 +203,10 @@ class Gil:
         wait.seconds += asleep
         wait.at, wait.ran = now, ran_now
         for ident, seconds in ran.items():
-            frame = (moment.frames or {}).get(ident)
-            if seconds < 0.05 * total or frame is None:
+            lines = (moment.stacks or {}).get(ident)
+            if seconds < 0.05 * total or lines is None:
                 continue
-            stack = self._stack_of(frame, 0)
+            stack = self._stack_of(lines, 0)
             if not stack:
                 continue
             code, line = stack[sites.blamed(list(stack))]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
 from ..base.task_facts import coro_name, task_name
-from ..hooks import install, loops
+from ..hooks import loops
 
 if TYPE_CHECKING:
     from ..base.sites import Tables
@@ -30,8 +30,8 @@ def microseconds(seconds: float) -> int:
     return round(seconds * 1e6)
 
 
-def static_of(record: TaskRecord, task: Any, tables: Tables, clock: Clock) -> list[Any]:
-    """The protocol.TASK_STATIC of a live task."""
+def static_of(task: Any, record: TaskRecord, tables: Tables, clock: Clock) -> list[Any]:
+    """The protocol.TASK_STATIC of a live task. Called by `reading.read`."""
     return [
         record.id,
         task_name(task)[:300],
@@ -52,12 +52,9 @@ def row_of(record: TaskRecord, label: int = 0) -> list[Any] | None:
     if record.outcome:
         state = record.outcome
     else:
-        task = record()
-        if task is None:
+        state = loops.state_of(record)
+        if state < 0:
             return None
-        alive = loop.ref() if loop is not None else None
-        running = install.current_task_of(alive) if alive is not None else None
-        state = loops.state_of(record, task, running)
         since = loop.since if loop is not None else 0.0
         if state == protocol.RUNNING and since:
             open_interval = monotonic() - since

@@ -5,15 +5,13 @@ Runs in the probe's thread, in short stretches.
 
 from __future__ import annotations
 
-import asyncio
-import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
 from ..base.task_facts import is_done
 from ..base.turns import turns
-from ..hooks import accounting, cancellation, install, loops
+from ..hooks import accounting, cancellation, install, loops, reading
 from ..hooks.backend import MOST_NAMED
 from ..hooks.groups import groups
 from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, start_counting, tracebacks
@@ -87,9 +85,6 @@ class Sampler:
         install.site_aggregates.clear()
         cancellation.clear()
         self.by_id.clear()
-        record: TaskRecord | None
-        task: Any
-        record = task = None
         # Make the sites of existing records known, even if the tasks have ended: from now on the hooks count
         # short-lived tasks there, while those of unknown sites are processed one by one below.
         for record in list(install.records.values())[:_FIRST]:
@@ -99,18 +94,12 @@ class Sampler:
         for number, record in enumerate(list(install.records.values())):
             if number % _SLICE == _SLICE - 1:
                 known.live.clear()
-                task = None  # hold no task while the program runs: this thread might drop the last reference
                 turns.give()
-            task = record()
-            if task is None or is_done(task):
-                # It ended while nothing was counted, and the program still refers to it.
+            if reading.read(record, _count_from_now, record):
+                self._book(record, known)  # not as a change: a new viewer gets all tasks anyway
+            else:  # it ended while nothing was counted, and the program may still refer to it
                 install.records.pop(record.key, None)
                 start_counting(record)
-            else:
-                start_counting(record)
-                accounting.enter_group(record, task)
-                self._book(record, known)  # not as a change: a new viewer gets all tasks anyway
-        del record, task
         for loop, loop_record in self._loops.all():
             loop_record.steps = 0
             loop_record.busy = 0.0
@@ -118,23 +107,10 @@ class Sampler:
 
     def _adopt(self, loop: Any, loop_record: LoopRecord) -> None:
         """Registers tasks that bypassed the hooks: older than the probe, or made by calling `asyncio.Task`."""
-        try:
-            tasks = [weakref.ref(task) for task in asyncio.all_tasks(loop) if not _is_known(task)]
-        except RuntimeError:  # the set changed too often while it was copied
-            return
-        task: Any = None
-        for number, ref in enumerate(tasks):
+        for number, ref in enumerate(reading.strangers(loop)):
             if number % _SLICE == _SLICE - 1:
-                task = None
                 turns.give()
-            task = ref()
-            if task is None or is_done(task):
-                continue
-            record = install.record_of(task)
-            if record is None:
-                install.adopt(task, loop_record)
-            elif install.state.watching and _is_unknown(record):
-                install.add_changed(record)  # it has not stepped yet
+            reading.read(ref, _adopt, loop_record)
 
     def sample(self) -> Changes:
         """Takes what the hooks recorded since the last look."""
@@ -167,7 +143,7 @@ class Sampler:
                 self._events.leave_unnamed(counts.unreported)
                 counts.unreported = 0
         for loop, _ in install.running():
-            running = install.record_of(install.current_task_of(loop))
+            running = reading.running_record(loop)
             if running is None:
                 continue
             begin(running)
@@ -225,7 +201,7 @@ class Sampler:
             counts.steps += steps
             changes.sites.add(record.site)
             changes.ended.append(record)
-        elif record() is None:
+        elif not reading.is_alive(record):
             self.by_id.pop(record.id, None)
             changes.gone.append(record.id)
         else:
@@ -250,10 +226,11 @@ class Sampler:
         """Finds, once a second, tasks that bypassed the hooks, became ready behind a blocked loop, or were
         collected."""
         self.prune_if_grown()
+        reading.settle(None)
         for number, task_record in enumerate(list(self.by_id.values())):
             if number % _SLICE == _SLICE - 1:
                 turns.give()
-            if task_record() is None:
+            if not reading.is_alive(task_record):
                 if install.records.get(task_record.key) is task_record:
                     del install.records[task_record.key]
                 if not task_record.dirty:
@@ -274,7 +251,7 @@ class Sampler:
         for number, record in enumerate(list(install.records.values())):
             if number % _SLICE == _SLICE - 1:
                 turns.give()
-            if _is_unknown(record) and record() is not None:
+            if _is_unknown(record) and reading.is_alive(record):
                 install.add_changed(record)
 
     def prune_if_grown(self) -> None:
@@ -293,16 +270,28 @@ class Sampler:
     def _mark_ready(self, loop: LoopRecord) -> None:
         for number, record in enumerate(list(self.by_id.values())[:20_000]):
             if number % _SLICE == _SLICE - 1:
-                task = None
                 turns.give()
-            task = record() if record.loop is loop and not record.dirty else None
-            if task is not None and loops.state_of(record, task, None) == protocol.SCHEDULED:
+            if record.loop is loop and not record.dirty and loops.state_of(record) == protocol.SCHEDULED:
                 install.add_changed(record)
 
 
-def _is_known(task: Any) -> bool:
+def _adopt(task: Any, loop_record: LoopRecord) -> None:
+    if is_done(task):
+        return
     record = install.record_of(task)
-    return record is not None and getattr(record, "steps_reported", -1) >= 0
+    if record is None:
+        install.adopt(task, loop_record)
+    elif install.state.watching and _is_unknown(record):
+        install.add_changed(record)  # it has not stepped yet
+
+
+def _count_from_now(task: Any, record: TaskRecord) -> bool:
+    """Begins to count a task; False if it has ended."""
+    if is_done(task):
+        return False
+    start_counting(record)
+    accounting.enter_group(record, task)
+    return True
 
 
 def _is_unknown(record: TaskRecord) -> bool:

@@ -10,8 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import process, sites
-from ..base.task_facts import coro_name, coro_of, task_name
-from ..hooks import accounting, install
+from ..base.task_facts import coro_name, coro_of, is_done, task_name
+from ..hooks import accounting, install, loops, reading
 from ..hooks.records import begin
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 def has_ended(
     unseen: UnseenCallback,
     record: LoopRecord,
-    frame: Any,
+    lines: list[tuple[CodeType, int]],
     stack: tuple[tuple[CodeType, int], ...],
     task: TaskRecord | None,
 ) -> bool:
-    """Whether the loop has left the callback. `frame`, `stack` and `task` are those of its thread now."""
+    """Whether the loop has left the callback. `lines`, `stack` and `task` are those of its thread now."""
     if unseen.ended or record.started or record.busy or record.answered > unseen.since:
         return True
-    return _rests(record, frame, stack) or (not record.clocked and _is_another(unseen, stack, task))
+    return _rests(record, lines, stack) or (not record.clocked and _is_another(unseen, stack, task))
 
 
 def _is_another(unseen: UnseenCallback, stack: tuple[tuple[CodeType, int], ...], task: TaskRecord | None) -> bool:
@@ -44,11 +44,12 @@ def _is_another(unseen: UnseenCallback, stack: tuple[tuple[CodeType, int], ...],
 def identify(unseen: UnseenCallback, task: TaskRecord | None, stack: tuple[tuple[CodeType, int], ...]) -> None:
     """Notes the task and the names of the callback while it runs."""
     unseen.task = task
-    alive = task() if task is not None else None
-    if alive is not None:
-        unseen.name, unseen.what = task_name(alive), coro_name(alive)
-    else:
-        unseen.what = f"{stack[0][0].co_qualname}()" if stack else "a callback"
+    names = reading.read(task, _names_of) if task is not None else None
+    unseen.name, unseen.what = names or ("", f"{stack[0][0].co_qualname}()" if stack else "a callback")
+
+
+def _names_of(task: Any) -> tuple[str, str]:
+    return task_name(task), coro_name(task)
 
 
 def end_of(unseen: UnseenCallback, record: LoopRecord) -> float:
@@ -75,25 +76,31 @@ def count(unseen: UnseenCallback, duration: float, ended: float) -> None:
     record.steps += 1
     record.busy += duration
     record.max_step = max(record.max_step, duration)
-    task = record()
-    if task is not None and task.done():
-        accounting.finish(record, task, ended)
-    elif not record.dirty:
+    if reading.read(record, _finish, record, ended):
+        return
+    if not record.dirty:
         accounting.add_changed(record)
 
 
-def _rests(record: LoopRecord, frame: Any, stack: tuple[Any, ...]) -> bool:
-    """Whether the thread of a loop waits for events. `frame` is its innermost frame, `stack` the part above the
-    loop."""
-    if frame is None or not record.clocked:
+def _finish(task: Any, record: TaskRecord, ended: float) -> bool:
+    if not is_done(task):
+        return False
+    accounting.finish(record, task, ended)
+    return True
+
+
+def _rests(record: LoopRecord, lines: list[tuple[CodeType, int]], stack: tuple[Any, ...]) -> bool:
+    """Whether the thread of a loop waits for events. `lines` are all of its stack, innermost first, `stack` the part
+    above the loop."""
+    if not lines or not record.clocked:
         return not stack
-    code, caller = frame.f_code, frame.f_back
+    code, caller = lines[0][0], lines[1][0] if len(lines) > 1 else None
     if code.co_name != "select" or not sites.is_stdlib(code.co_filename) or caller is None:
         return False
-    return caller.f_code is sites.LOOP or caller.f_code.co_name == "_run_once"
+    return caller is sites.LOOP or caller.co_name == "_run_once"
 
 
-def find_thread(loop: Any, frames: dict[int, Any]) -> tuple[int, int]:
+def find_thread(loop: Any) -> tuple[int, int]:
     """The thread that runs a task of a loop, and how many frames lie below it; (0, 0): no task runs.
 
     A loop that leaves no frame of its own is recognized by the frame of the coroutine that it runs.
@@ -103,7 +110,7 @@ def find_thread(loop: Any, frames: dict[int, Any]) -> tuple[int, int]:
         own = getattr(coro_of(task), "cr_frame", None) if task is not None else None
     except Exception:  # raised by a task class of the program
         return 0, 0
-    for thread, top in frames.items():
+    for thread, top in loops.frames_of_others().items() if own is not None else ():
         frame: Any = top
         while own is not None and frame is not None:
             if frame is own:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process
 from ..base.task_facts import coro_name, task_name
-from ..hooks import install, loops
+from ..hooks import install, loops, reading
 from ..hooks.groups import groups
 from ..hooks.records import UnseenCallback
 from . import unseen_callbacks
@@ -92,7 +92,7 @@ class Watchdog:
                 record.unseen.waited = process.thread_schedule(record.thread_native)[1]
                 self._unseen[record.id] = record
         self.starved.sample(list(install.loops.values()))
-        self.gil.sample(self.gil.see(frames=False), (), late=False)
+        self.gil.sample(self.gil.see(stacks=False), (), late=False)
         self._alarm = allocate_lock()
         self._alarm.acquire()
         self.starting += 1
@@ -220,7 +220,7 @@ class Watchdog:
         running = [
             (record, started) for record in records if 0.0 < (started := record.started) < now - self.interval / 2
         ]
-        moment = self.gil.see(frames=bool(running))
+        moment = self.gil.see(stacks=bool(running))
         states = [self.gil.doing(record, moment) for record, _ in running]
         self.starved.sample(records)
         spent = [self.starved.so_far(*each) for each in running]
@@ -233,7 +233,6 @@ class Watchdog:
 
     def _sample_all(self, now: float) -> list[tuple[Any, LoopRecord]]:
         """Samples the loops that are in a callback; returns those without a pending beat."""
-        frames: dict[int, Any] | None = None
         silent = []
         for loop, record in install.running():
             started = record.started
@@ -242,8 +241,7 @@ class Watchdog:
             else:
                 silent.append((loop, record))
             if now - started > self.interval * 0.8 if started else not (record.clocked or record.unseen):
-                frames = loops.frames_of_others() if frames is None else frames
-                stack = stack_of(frames.get(record.thread), record.depth)
+                stack = stack_of(reading.thread_stack(record.thread), record.depth)
                 if started:
                     self._sample(record, started, now, stack)
                 else:
@@ -255,15 +253,12 @@ class Watchdog:
         waking up takes longer (40 us) than the look.
         """
         silent, clocks = [], []
-        frames: dict[int, Any] | None = None
         for loop, record in install.running():
             clocks.append(record)
             if record.started or record.beat_sent or record.between or record.busy - record.busy_before >= LITTLE:
                 return False
-            if not record.clocked:
-                frames = loops.frames_of_others() if frames is None else frames
-                if stack_of(frames.get(record.thread), record.depth):
-                    return False
+            if not record.clocked and stack_of(reading.thread_stack(record.thread), record.depth):
+                return False
             if now - record.answered >= REST_UNWATCHED:
                 silent.append((loop, record))
         for loop, record in silent:
@@ -304,21 +299,20 @@ class Watchdog:
 
     def _check_unseen(self, now: float) -> None:
         """Samples the callbacks whose start no hook saw, and accounts those that are over."""
-        frames = loops.frames_of_others()
         for record in list(self._unseen.values()):
             unseen, loop = record.unseen, record.ref()
             if unseen is None or loop is None:
                 self._unseen.pop(record.id, None)
                 continue
             if not record.thread:
-                record.thread, record.depth = unseen_callbacks.find_thread(loop, frames)
+                record.thread, record.depth = unseen_callbacks.find_thread(loop)
                 record.thread_native = loops.native_id(record.thread)
                 unseen.waited = process.thread_schedule(record.thread_native)[1]
-            frame = frames.get(record.thread)
-            stack = stack_of(frame, record.depth)
-            task = install.record_of(install.current_task_of(loop))
+            lines = reading.thread_stack(record.thread)
+            stack = stack_of(lines, record.depth)
+            task = reading.running_record(loop)
             # Checked after the stack was taken, which may be that of the next callback.
-            if unseen_callbacks.has_ended(unseen, record, frame, stack, task):
+            if unseen_callbacks.has_ended(unseen, record, lines, stack, task):
                 self._unseen.pop(record.id, None)
                 record.unseen = None
                 self._book_unseen(record, unseen)
@@ -408,7 +402,7 @@ class Watchdog:
         slow.label = groups.label_of(task) if task is not None else None
         ended = started + elapsed
         late = self._is_late(ended)
-        moment = self.gil.see(frames=True)
+        moment = self.gil.see(stacks=True)
         spent = self.starved.of(record, started, record.busy - elapsed, ended)
         slow.starved, slow.asleep, slow.throttled, slow.faults = (
             spent.starved,

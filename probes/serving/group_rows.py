@@ -6,6 +6,7 @@ from time import monotonic
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from ..hooks import reading
 from ..hooks.groups import AGE, QUEUED, RAN, WAITED, GroupCounts, groups
 from ..inspection import detail
 from ..sampling.rows import microseconds
@@ -108,11 +109,10 @@ class GroupRows:
         ]
 
     def _oldest(self, record: TaskRecord) -> list[int] | None:
-        task = record()
-        if task is None or record.born is None:
+        wait = reading.read(record, detail.wait_row, record, self._host.sampler.tables)
+        if wait is None or record.born is None:
             return None
-        age = monotonic() - record.born
-        at = detail.wait_row(record, task, self._host.sampler.tables)[3]
+        age, at = monotonic() - record.born, wait[3]
         if at and age >= 0.1:
             if len(self._lines) >= 1000:
                 self._lines.clear()

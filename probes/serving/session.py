@@ -14,7 +14,7 @@ from ..base import protocol, sites
 from ..base.id_bitset import Ids
 from ..base.task_facts import task_name
 from ..base.turns import turns
-from ..hooks import loops
+from ..hooks import loops, reading
 from ..hooks.backend import FREE_THREADED
 from ..hooks.groups import groups
 from ..inspection import detail
@@ -282,10 +282,8 @@ class Session:
     def rows(self, records: list[TaskRecord]) -> dict[str, Any]:
         """A tick with the rows of some tasks; task facts that the viewer lacks are in its `static`."""
         found, facts = [], []
-        task = None
         for number, record in enumerate(records):
             if number % AT_ONCE == AT_ONCE - 1:
-                task = None  # nothing of the program is held while it has its turn
                 turns.give()
             row = rows.row_of(record, self._label_of(record))
             if row is None:
@@ -295,12 +293,14 @@ class Session:
                     self._known.discard(record.id)
                     found.append(row)
                 continue
-            task = record() if self._wanted(record) else None
-            if task is None:
+            if not self._wanted(record):
                 continue
             if record.id not in self._known:
+                static = self._static_of(record)
+                if static is None:
+                    continue
                 self._known.add(record.id)
-                facts.append(self._static_of(record, task))
+                facts.append(static)
             found.append(row)
         return {
             "type": "tick",
@@ -322,8 +322,10 @@ class Session:
         label = None if text is None else groups.of(record.group, text).label
         return 0 if label is None else self._sampler.tables.string(label)
 
-    def _static_of(self, record: TaskRecord, task: Any) -> list[Any]:
-        return rows.static_of(record, task, self._sampler.tables, self._probe.clock)
+    def _static_of(self, record: TaskRecord) -> list[Any] | None:
+        """The facts of a task; None if it is no more."""
+        static: list[Any] | None = reading.read(record, rows.static_of, record, self._sampler.tables, self._probe.clock)
+        return static
 
     def _loop_rows(self) -> list[list[Any]]:
         lag, self._lag = self._lag, {}
@@ -356,23 +358,24 @@ class Session:
         waits, names = [], []
         for place, number in enumerate([*self.watch.window, *self._young(tick)]):
             if place % AT_ONCE == 0:
-                task = None
                 detail.yield_gil_if_due()
             record = self._probe.tasks.record_of(number)
-            task = record() if record is not None else None
-            if record is None or task is None:
+            row = None
+            if record is not None:
+                row = reading.read(record, detail.wait_row, record, self._sampler.tables)
+            if record is None or row is None:
                 self._waits.pop(number, None)
                 continue
-            row = detail.wait_row(record, task, self._sampler.tables)
             if self._waits.get(number) != row:
                 self._waits[number] = row
                 waits.append(row)
-            name = task_name(task)
-            if number in self._known and self._names.get(number) != name:
+            name = reading.read(record, task_name)
+            if number in self._known and name is not None and self._names.get(number) != name:
                 # Also for a task that becomes visible: it may have been renamed since its facts were sent.
-                self._names[number] = name
-                names.append(self._static_of(record, task))
-        task = None
+                static = self._static_of(record)
+                if static is not None:
+                    self._names[number] = name
+                    names.append(static)
         for number in (set(self._waits) | set(self._names)) - set(self.watch.window):
             self._waits.pop(number, None)
             self._names.pop(number, None)

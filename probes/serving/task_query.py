@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.task_facts import coro_name, task_name
 from ..base.turns import turns
 from ..base.validation import choice, integer
-from ..hooks import install
+from ..hooks import install, reading
 from ..hooks.records import begin
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def counted() -> list[TaskRecord]:
 
 def named(record: TaskRecord, text: str) -> bool:
     """Whether a text is in the name of a task or of its coroutine, ignoring case."""
-    task = record()
-    needle = text.lower()
-    return task is not None and (needle in task_name(task).lower() or needle in coro_name(task).lower())
+    return bool(reading.read(record, _is_named, text.lower()))
+
+
+def _is_named(task: Any, needle: str) -> bool:
+    return needle in task_name(task).lower() or needle in coro_name(task).lower()

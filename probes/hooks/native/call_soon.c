@@ -174,8 +174,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     PyObject *clock_object, *result, *seen = NULL, *callback = self->callback;
     LoopClock *clock;
     Begun begun;
-    Traced outer;
-    int inside;
+    Outer outer;
     double started, elapsed;
     if (callback == NULL)
         Py_RETURN_NONE;
@@ -187,10 +186,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
         return result;
     }
     clock = (LoopClock *)clock_object;
-    clock->nested = 0.0; /* of a step that was not timed */
-    inside = clock->traced != NULL;
-    if (UNLIKELY(inside))
-        outer = trace_outer(clock);
+    outer = callback_begins(clock);
     begin_step(state, clock, callback, &begun);
     if (state->ring != NULL)
         trace_begin(state, clock, callback, NULL, TRACE_STEP_SOON, &self->waker);
@@ -198,18 +194,17 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     result = call_with(callback, self->arguments);
     elapsed = now() - started;
     clock->started = 0.0;
-    clock->busy += elapsed;
+    clock->busy += elapsed - clock->inner;
     clock->traced = NULL;
+    if (UNLIKELY(clock->litter != NULL) && result != NULL)
+        drop_litter(clock);
     if (UNLIKELY(state->label_variable != NULL) && result != NULL)
         seen = see_label(state);
     if (result != NULL && account_step(state, clock_object, callback, &begun, seen, self->ready, started, elapsed) < 0) {
         if (state->watching ? swallow(state, "run") < 0 : (put_off(), 0))
             Py_CLEAR(result);
     }
-    if (UNLIKELY(inside))
-        trace_resume(clock, &outer);
-    else
-        trace_over(clock);
+    callback_ends(clock, &outer, elapsed);
     Py_XDECREF(seen);
     Py_XDECREF(begun.record);
     Py_DECREF(clock_object);

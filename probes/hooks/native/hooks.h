@@ -13,6 +13,8 @@
  * flame.c        samples of what the threads of loops run, read without the GIL
  * gil.c          which thread has the GIL, sampled without it
  * rest.c         the watchdog's pause while all loops rest
+ * reading.c      scopes in which the probe's threads read: the program is the one that lets go of its objects
+ * stacks.c       await stacks, stacks of threads and states of tasks, read in one piece
  * trace.c       the step ring: what ran, when it had become ready, who made it ready
  * module.c       the state, its attributes, and learning where asyncio keeps what
  *
@@ -98,6 +100,7 @@ typedef struct {
 } Waker;
 
 typedef struct Ring Ring;
+typedef struct Litter Litter; /* see reading.c */
 
 /* The part of a LoopRecord that every callback touches. */
 typedef struct {
@@ -113,6 +116,9 @@ typedef struct {
     PyObject *traced, *handle; /* that run now, borrowed; NULL: none, or the ring is off */
     int64_t running; /* the id of the task that runs now; 0: not looked up yet; -1: none */
     int64_t number; /* of the loop */
+    Litter *litter; /* what its thread is to let go of; NULL: nothing */
+    double inner; /* time of callbacks that ran inside the one that runs, of a loop that it runs itself (nest_asyncio) */
+    int inside; /* how many run: 2 inside of such a one */
 } LoopClock;
 
 typedef struct {
@@ -179,6 +185,8 @@ typedef struct State {
     Py_ssize_t ready_offset, first_step_offset;
     newfunc task_new;
     initproc task_init;
+    PyCFunction get_coro, future_done;
+    PyObject *loop_getter, *exception_getter, *waiter_getter; /* descriptors of Task; NULL: not known */
     PyCFunction done, cancelled, future_cancelled, append, wakeup; /* of a task, of a deque; the callback of all steps but the first */
     Records *records;
     Changed *changed;
@@ -321,33 +329,55 @@ static inline void trace_begin(State *state, LoopClock *clock, PyObject *callbac
     clock->waker = waker == NULL ? (Waker){0, 0} : *waker;
 }
 
-/* What `trace_begin` has set, for a callback that runs its loop itself (nest_asyncio): others set it in there. */
+/* What is set for the callback that runs, for one that runs its loop itself (nest_asyncio): others set it in there. */
 typedef struct {
     PyObject *traced, *handle, *record;
     int64_t running;
     Waker waker;
+    double nested, inner;
+    int inside; /* 0: there is none, and the rest is not set */
     char how, woke;
-} Traced;
+} Outer;
 
-static inline Traced trace_outer(const LoopClock *clock) {
-    return (Traced){clock->traced, clock->handle, clock->record, clock->running, clock->waker, clock->how, clock->woke};
+static inline Outer callback_begins(LoopClock *clock) {
+    Outer outer;
+    outer.inside = clock->inside++;
+    if (UNLIKELY(outer.inside)) {
+        outer.traced = clock->traced;
+        outer.handle = clock->handle;
+        outer.record = clock->record;
+        outer.running = clock->running;
+        outer.waker = clock->waker;
+        outer.nested = clock->nested;
+        outer.inner = clock->inner;
+        outer.how = clock->how;
+        outer.woke = clock->woke;
+        clock->inner = 0.0;
+    }
+    clock->nested = 0.0; /* of a step that was not timed */
+    return outer;
 }
 
-/* What ran is over. A ring that begins while the next runs finds nothing of it. */
-static inline void trace_over(LoopClock *clock) {
+/* What ran is over, after so many seconds: these are no time of the callback around it. A ring that begins while the next
+ * runs finds nothing of it. */
+static inline void callback_ends(LoopClock *clock, const Outer *outer, double elapsed) {
+    clock->inside--;
+    if (UNLIKELY(outer->inside)) {
+        clock->traced = outer->traced;
+        clock->handle = outer->handle;
+        clock->record = outer->record;
+        clock->running = outer->running;
+        clock->waker = outer->waker;
+        clock->how = outer->how;
+        clock->woke = outer->woke;
+        clock->nested = outer->nested + elapsed;
+        clock->inner = outer->inner + elapsed;
+        return;
+    }
     clock->handle = NULL;
     clock->waker = (Waker){0, 0};
     clock->how = clock->woke = 0;
-}
-
-static inline void trace_resume(LoopClock *clock, const Traced *outer) {
-    clock->traced = outer->traced;
-    clock->handle = outer->handle;
-    clock->record = outer->record;
-    clock->running = outer->running;
-    clock->waker = outer->waker;
-    clock->how = outer->how;
-    clock->woke = outer->woke;
+    clock->inner = 0.0;
 }
 
 /* create_task.c */
@@ -359,6 +389,30 @@ PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObje
 PyObject *rest(PyObject *op, PyObject *args);
 void step_begins(State *state);
 PyObject *end_rest(PyObject *op, PyObject *unused);
+
+/* reading.c */
+int reading_setup(void);
+void drop_litter(LoopClock *clock);
+void hold_object(PyObject *object);
+PyObject *referent(PyObject *reference); /* borrowed */
+PyObject *hold(PyObject *op, PyObject *object);
+PyObject *hold_all(PyObject *op, PyObject *list);
+PyObject *is_alive(PyObject *op, PyObject *reference);
+PyObject *drop_held(PyObject *op, PyObject *clock);
+PyObject *read_object(PyObject *op, PyObject *const *args, Py_ssize_t count);
+
+/* stacks.c */
+PyObject *learn_reading(PyObject *op, PyObject *args);
+PyObject *await_stack(PyObject *op, PyObject *object);
+PyObject *await_values(PyObject *op, PyObject *args);
+PyObject *own_place(PyObject *op, PyObject *awaitable);
+PyObject *thread_stacks(PyObject *op, PyObject *wanted);
+PyObject *other_threads(PyObject *op, PyObject *unused);
+PyObject *running_record(PyObject *op, PyObject *loop);
+PyObject *state_of(PyObject *op, PyObject *record);
+PyObject *strangers(PyObject *op, PyObject *args);
+PyObject *instances(PyObject *op, PyObject *args);
+PyObject *task_attribute(State *state, PyObject *task, PyObject *getter, PyObject *name);
 
 /* new_task.c */
 PyObject *hook_new_tasks(PyObject *op, PyObject *unused);
@@ -393,6 +447,9 @@ PyObject *find_loop(State *state, PyObject *loop); /* a new reference to its Loo
 Py_ssize_t offset_of(PyObject *object, PyObject *wanted, const char *what);
 
 /* What is hot in several hooks. */
+
+/* The reference count. From 3.12 on it is in the lower half of the word, and 3.14 has flags in the other. */
+static inline uint32_t references(PyObject *object) { return (uint32_t)Py_REFCNT(object); }
 
 static inline int is_instance(PyObject *object, PyTypeObject *type) {
     return Py_TYPE(object) == type || PyType_IsSubtype(Py_TYPE(object), type);

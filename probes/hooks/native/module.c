@@ -124,6 +124,15 @@ static PyCFunction function_of(PyObject *object, const char *name, int flags) {
     return function;
 }
 
+/* The descriptor of an attribute that a type has in C; NULL, without an error, of any other. */
+static PyObject *getter_of(PyObject *type, const char *name) {
+    PyObject *found = PyObject_GetAttrString(type, name);
+    if (found != NULL && Py_TYPE(found) != &PyGetSetDescr_Type && Py_TYPE(found) != &PyMemberDescr_Type)
+        Py_CLEAR(found);
+    PyErr_Clear();
+    return found;
+}
+
 /* learn_task(Task, task, first_step, deque): the callback of a first step, and methods of tasks and deques. */
 static PyObject *learn_task(PyObject *op, PyObject *args) {
     State *self = (State *)op;
@@ -140,6 +149,10 @@ static PyObject *learn_task(PyObject *op, PyObject *args) {
     self->task_new = PyType_GetSlot((PyTypeObject *)type, Py_tp_new);
     self->task_init = PyType_GetSlot((PyTypeObject *)type, Py_tp_init);
     self->done = function_of(task, "done", METH_NOARGS);
+    self->get_coro = function_of(task, "get_coro", METH_NOARGS);
+    self->loop_getter = getter_of(type, "_loop");
+    self->exception_getter = getter_of(type, "_exception");
+    self->waiter_getter = getter_of(type, "_fut_waiter");
     self->cancelled = function_of(task, "cancelled", METH_NOARGS);
     self->deque_type = Py_TYPE(deque);
     Py_INCREF((PyObject *)self->deque_type);
@@ -158,6 +171,7 @@ static PyObject *learn_cancels(PyObject *op, PyObject *future) {
         Py_INCREF(base);
         self->future_type = (PyTypeObject *)base;
         self->future_cancelled = function;
+        self->future_done = function_of(future, "done", METH_NOARGS);
     }
     Py_RETURN_NONE;
 }
@@ -226,7 +240,7 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
     X(handle_type) X(timer_type) X(task_type) X(future_type) X(first_step_type) X(deque_type) X(records) X(changed) X(site_aggregates)   \
     X(python_step) X(making) X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
     X(adopt) X(report_end) X(kind_of) X(site_of) X(stack_of) X(coroutine_type) X(on_group) X(on_source) X(on_label)  \
-    X(on_status) X(label_variable) X(on_seen) X(later) X(on_later) \
+    X(on_status) X(loop_getter) X(exception_getter) X(waiter_getter) X(label_variable) X(on_seen) X(later) X(on_later) \
     X(group_type)
 
 static int state_traverse(PyObject *op, visitproc visit, void *arg) {
@@ -349,6 +363,21 @@ static PyMethodDef state_methods[] = {
     {"trace_stats", trace_stats, METH_NOARGS, "Events written, room for events, waits not described."},
     {"trace_refers", trace_refers, METH_O, "Whether there is a weak reference to an object."},
     {"trace_gc", trace_gc, METH_VARARGS, "For gc.callbacks."},
+    {"learn_reading", learn_reading, METH_VARARGS, "What is needed to read stacks."},
+    {"read", (PyCFunction)(void (*)(void))read_object, METH_FASTCALL, "Calls a function with the object of a weak reference."},
+    {"hold", hold, METH_O, "Holds an object until what is read is read; returns it."},
+    {"hold_all", hold_all, METH_O, "The same for each item of a list."},
+    {"is_alive", is_alive, METH_O, "Whether the object of a weak reference exists."},
+    {"drop_held", drop_held, METH_O, "Lets go of what a loop's thread has not let go of."},
+    {"await_stack", await_stack, METH_O, "The await stack of a task, as code objects and lines."},
+    {"await_values", await_values, METH_VARARGS, "Variables of its innermost frames."},
+    {"own_place", own_place, METH_O, "Code, line and globals of a suspended coroutine."},
+    {"thread_stacks", thread_stacks, METH_O, "The stacks of other threads."},
+    {"other_threads", other_threads, METH_NOARGS, "The identities of all other threads."},
+    {"running_record", running_record, METH_O, "The record of the task that runs on a loop."},
+    {"state_of", state_of, METH_O, "The state of a task."},
+    {"strangers", strangers, METH_VARARGS, "Tasks of a loop that the sampler does not know."},
+    {"instances", instances, METH_VARARGS, "The objects of some classes."},
     {"footprint", footprint, METH_NOARGS, "Bytes of the tables."},
     {NULL},
 };
@@ -403,7 +432,7 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     static PyTypeObject *clock_type, *counts_type, *records_type, *changed_type, *aggregates_type, *group_type;
     if (!PyArg_ParseTuple(args, "ni", &most_changed, &most_named))
         return NULL;
-    if (record_setup(&base) < 0 || strings_setup() < 0 || (state_type = PyType_FromSpec(&state_spec)) == NULL)
+    if (record_setup(&base) < 0 || strings_setup() < 0 || reading_setup() < 0 || (state_type = PyType_FromSpec(&state_spec)) == NULL)
         goto failed;
     self = (State *)PyType_GenericAlloc((PyTypeObject *)state_type, 0);
     if (self == NULL)

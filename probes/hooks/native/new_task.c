@@ -105,7 +105,7 @@ static int account_eager(State *state, PyObject *record, PyObject *task, PyObjec
 
 static int note(State *state, PyObject *task, PyObject *coro, double born, double nested, int eager, PyObject *group,
                 PyObject *source) {
-    PyObject *loop = PyObject_GetAttr(task, str_own_loop), *record = NULL;
+    PyObject *loop = task_attribute(state, task, state->loop_getter, str_own_loop), *record = NULL;
     int result = -1;
     if (loop != NULL)
         record = register_task(state, loop, task, coro, born);

@@ -334,6 +334,7 @@ static PyMemberDef clock_members[] = {
     {"steps", T_LONGLONG, offsetof(LoopClock, steps), 0, NULL},
     {"followed", T_BOOL, offsetof(LoopClock, followed), 0, NULL},
     {"number", T_LONGLONG, offsetof(LoopClock, number), 0, NULL},
+    {"inside", T_INT, offsetof(LoopClock, inside), 0, NULL},
     {NULL},
 };
 

@@ -113,7 +113,7 @@ int finish(State *state, PyObject *record, PyObject *task, double at, PyObject *
     SiteCounts *counts;
     if (fields->outcome || REFERENT(record) != task)
         return 0;
-    error = PyObject_GetAttr(task, str_exception);
+    error = task_attribute(state, task, state->exception_getter, str_exception);
     if (error == NULL) {
         if (!clear_programs_error())
             return -1;
@@ -198,7 +198,7 @@ int account_step(State *state, PyObject *loop, PyObject *callback, Begun *begun,
     PyObject *task = begun->task, *record = begun->record, *result;
     Fields *fields;
     int step = begun->step, done, failed = 0;
-    double ended = started + elapsed;
+    double ended = started + elapsed, own = elapsed - clock->inner; /* a loop inside it did not block this one */
     if (UNLIKELY(state->closed)) {
         step = NO_STEP;
         record = NULL;
@@ -222,13 +222,13 @@ int account_step(State *state, PyObject *loop, PyObject *callback, Begun *begun,
         clock->nested = 0.0;
         if (state->ring != NULL && step == NO_STEP && (clock->woke || elapsed >= LONG_CALLBACK))
             trace_callback(state, clock, callback, ready, started, ended);
-        return elapsed >= state->slow_threshold ? report_slow(state, loop, callback, NULL, started, elapsed) : 0;
+        return own >= state->slow_threshold ? report_slow(state, loop, callback, NULL, started, own) : 0;
     }
     fields = FIELDS(record);
     if (state->ring != NULL)
         trace_step(state, clock, fields, ready, started, ended);
-    if (UNLIKELY(elapsed >= state->slow_threshold))
-        failed = report_slow(state, loop, callback, record, started, elapsed);
+    if (UNLIKELY(own >= state->slow_threshold))
+        failed = report_slow(state, loop, callback, record, started, own);
     if (UNLIKELY(clock->nested != 0.0)) {
         elapsed = elapsed > clock->nested ? elapsed - clock->nested : 0.0;
         clock->nested = 0.0;
@@ -270,8 +270,7 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     PyTypeObject *type;
     LoopClock *clock;
     Begun begun;
-    Traced outer;
-    int inside;
+    Outer outer;
     double started, elapsed, ready = 0.0;
     if (UNLIKELY(NARGS(nargsf) != 1 || (names != NULL && PyTuple_Size(names) != 0)))
         return call_original(hook, args, nargsf, names);
@@ -301,10 +300,7 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
         goto out;
     }
     clock = (LoopClock *)clock_object;
-    clock->nested = 0.0; /* of a step that was not timed */
-    inside = clock->traced != NULL;
-    if (UNLIKELY(inside))
-        outer = trace_outer(clock);
+    outer = callback_begins(clock);
     begin_step(state, clock, callback, &begun);
     if (state->ring != NULL)
         trace_begin(state, clock, callback, handle,
@@ -333,18 +329,17 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
         result = call_original(hook, args, nargsf, names);
     elapsed = now() - started;
     clock->started = 0.0;
-    clock->busy += elapsed;
+    clock->busy += elapsed - clock->inner;
     clock->traced = NULL;
     if (LIKELY(result != NULL)) {
+        if (UNLIKELY(clock->litter != NULL))
+            drop_litter(clock);
         if (UNLIKELY(account_step(state, clock_object, callback, &begun, seen, ready, started, elapsed) < 0)) {
             if (state->watching ? swallow(state, "run") < 0 : (put_off(), 0))
                 Py_CLEAR(result);
         }
     }
-    if (UNLIKELY(inside))
-        trace_resume(clock, &outer);
-    else
-        trace_over(clock);
+    callback_ends(clock, &outer, elapsed);
     Py_DECREF(clock_object);
     Py_XDECREF(begun.record);
     Py_XDECREF(seen);

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.attach import boxes
+from monitor.attach.processes import image_of
 from monitor.fleet.ends import End
 from monitor.protocol.frames import Hello
 from monitor.sources.live import LiveSource
@@ -53,6 +54,7 @@ class Worker:
         self.source.watch(**watched)
         self.source.start()
         self._found_at = 0.0
+        self._image = None if member.pid is None else image_of(member.pid)
 
     @property
     def slot(self) -> int:
@@ -74,6 +76,11 @@ class Worker:
     def problem(self) -> str | None:
         """Why it does not answer; None if it does."""
         return None if self.up else self.source.status.text or self.source.status.state
+
+    def is_another_program(self) -> bool:
+        """Whether the process has executed another program since the last call, as far as that is visible."""
+        before, self._image = self._image, None if self.member.pid is None else image_of(self.member.pid)
+        return None not in (before, self._image) and before != self._image
 
     @property
     def owner(self) -> int | None:
@@ -205,7 +212,8 @@ class Fleet:
         for frame in came:
             if isinstance(frame, Hello) and self._seen.get(worker.slot) != frame.session:
                 if worker.slot in self._seen:
-                    self._changed.append(Change(False, time.time(), worker.slot, worker.pid, None))
+                    reason = "executed another program" if worker.is_another_program() else "its probe was replaced"
+                    self._changed.append(Change(False, time.time(), worker.slot, worker.pid, reason))
                 self._seen[worker.slot] = frame.session
                 without = {key: self._watched.get(key, False) for key in self._with_hooks_in_c}
                 worker.source.watch(**(self._with_hooks_in_c if frame.hooks == "C" else without))

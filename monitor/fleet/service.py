@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,7 @@ from monitor.store.column import Column, figure
 from monitor.store.flame import Stacks
 from monitor.store.label_groups import MergedGroup
 from monitor.store.slow_log import BlockingLine
+from monitor.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from monitor.protocol.frames import Frame
     from monitor.store.label_groups import LabelGroup
     from monitor.store.model import EndedTask, Site, Task
-    from monitor.store.store import Store
     from monitor.store.threads import Thread
 
 RATE = 2.0
@@ -37,6 +38,8 @@ MINUTE = round(60 * RATE)
 """Ticks over which the percentile of the lag is computed."""
 MOST_APPLY_SECONDS = 0.05
 """Frames are applied for so long at a time; then the screen has its turn."""
+MOST_GONE = 64
+"""Workers that have gone whose samples for the flame graph are kept."""
 READING = 0.1
 """Seconds per step spent on findings of earlier parts of recordings."""
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -236,6 +239,7 @@ class Service:
         self._thresholds = thresholds
         self._findings: dict[int, tuple[AnyWorker, Findings]] = {}
         self._rows: dict[int, tuple[object, ServiceRow]] = {}  # by slot: what a row was made from, and the row
+        self._gone: deque[Store] = deque(maxlen=MOST_GONE)  # with nothing but their samples
         self.behind = False  # whether the last step left frames for the next one
 
     @property
@@ -259,6 +263,7 @@ class Service:
     def step(self) -> list[Change]:
         """Apply new frames for a while (`behind` says whether that was long enough); return who has joined and gone."""
         changes = self._fleet.step()
+        self._keep_samples()
         until = time.monotonic() + MOST_APPLY_SECONDS
         self.behind = False
         heard = []
@@ -275,6 +280,16 @@ class Service:
         for worker in heard:
             worker.find(self._engine(worker), READING / len(heard))
         return [*changes, *self._fleet.changed()]
+
+    def _keep_samples(self) -> None:
+        """Keep the samples of workers that have gone, so that the flame graph of all does not shrink."""
+        for slot, (worker, _) in list(self._findings.items()):
+            if self._fleet.workers.get(slot) is not worker:
+                del self._findings[slot]
+                if worker.store.flame.since is not None and not self._fleet.recorded:
+                    kept = Store()
+                    kept.worker, kept.session, kept.flame = slot, worker.store.session, worker.store.flame
+                    self._gone.append(kept)
 
     def _engine(self, worker: AnyWorker) -> Findings:
         known = self._findings.get(worker.slot)
@@ -338,8 +353,9 @@ class Service:
         return [OfWorker(store, thread) for store in self.stores() for thread in store.threads.rows]
 
     def flame(self, worker: int | None = None) -> MergedFlame:
-        """Return the samples of all workers, or of one."""
-        return MergedFlame(tuple(store for store in self.stores() if worker in (None, store.worker)))
+        """Return the samples of all workers, also of some that have gone; or those of one slot."""
+        stores = (*self.stores(), *self._gone)
+        return MergedFlame(tuple(store for store in stores if worker in (None, store.worker)))
 
     def findings(self) -> list[OfWorker[Finding]]:
         """Return the findings of all workers, the worst of each worker first."""

@@ -15,7 +15,7 @@ from waiting import wait_until
 
 from monitor.cli.target import Connector
 from monitor.findings.thresholds import Thresholds
-from monitor.fleet.fleet import Fleet
+from monitor.fleet.fleet import Change, Fleet
 from monitor.fleet.members import Members
 from monitor.fleet.service import ASKED, Service
 
@@ -64,8 +64,10 @@ def test_the_busy_worker_is_on_top_and_a_stopped_one_holds_up_nobody(tmp_path: P
             server.get("/exec")
         before = {store.worker: (store.session.id, store.session.pid) for store in service.stores()}
 
+        changes: list[Change] = []
+
         def replaced() -> list:
-            service.step()
+            changes.extend(service.step())
             now = {
                 store.worker: store.session.id
                 for store in service.stores()
@@ -75,4 +77,6 @@ def test_the_busy_worker_is_on_top_and_a_stopped_one_holds_up_nobody(tmp_path: P
 
         (slot,) = wait_until(replaced, "another program in the slot of the one that is no more")
         assert {row.worker for row in rows()} == {0, 1, 2}
+        ends = [(one.worker, one.reason) for one in changes if not one.joined]
+        assert ends == [(slot, "executed another program")]
         assert next(row for row in rows() if row.worker == slot).tasks is not None

@@ -263,6 +263,11 @@ async def test_one_flame_graph_of_all_workers() -> None:
         assert "▏parse 100.0%" in await scene.look(pilot)
         await pilot.press("x")
         assert "+parse 100.0%" in await scene.look(pilot)
+        await pilot.press("x")
+        before = [line for line in (await scene.look(pilot)).splitlines() if " samples" in line]
+        scene.fleet.workers.pop(2)
+        after = [line for line in (await scene.look(pilot)).splitlines() if " samples" in line]
+        assert before == after and "400 samples" in after[0], "the samples of one that has gone stay"
         await pilot.press("down", "enter", "escape", "escape")
         assert " Total " in await scene.look(pilot) and scene.app.table.chosen == "service"
         assert scene.fleet.watched["flame"] == 0 and not scene.fleet.watched["flame_wait"]

@@ -22,10 +22,12 @@ MOST_PENDING = 16
 
 
 class Requests:
-    """Handles the requests of a viewer, and keeps the replies that are still to be sent."""
+    """Handles the requests of a viewer, and keeps the replies that are still to be sent.
 
-    def __init__(self, session: Session, probe: Host) -> None:
-        self._session = session
+    It does not keep the session: a cycle of the two would outlive the probe until the next garbage collection.
+    """
+
+    def __init__(self, probe: Host) -> None:
         self._probe = probe
         self._tables = probe.sampler.tables
         self._replies: deque[Iterator[list[dict[str, Any]]]] = deque()
@@ -35,7 +37,7 @@ class Requests:
         """Whether a reply is still to be sent."""
         return bool(self._replies)
 
-    def take(self, frame: dict[str, Any]) -> list[dict[str, Any]]:
+    def take(self, session: Session, frame: dict[str, Any]) -> list[dict[str, Any]]:
         """Handles a request; returns the reply if it is to be sent at once. Raises BadRequestError."""
         number = frame.get("id")
         if type(number) is not int:
@@ -45,15 +47,15 @@ class Requests:
         operation = frame.get("op")
         try:
             if operation == "tasks":
-                if not self._session.watching:
+                if not session.watching:
                     raise BadRequestError("nothing is counted yet: send a watch frame first")
-                self._replies.append(self._tasks(number, frame))
+                self._replies.append(self._tasks(session, number, frame))
                 return []
             if operation == "threads":
-                self.answer({"type": "reply", "id": number, "ok": True, "threads": self.threads()})
+                self.answer({"type": "reply", "id": number, "ok": True, "threads": self.threads(session)})
                 return []
             if operation in self._probe.memory.operations:
-                self._probe.memory.request(self._session, number, frame, self.answer)
+                self._probe.memory.request(session, number, frame, self.answer)
                 return []
             if operation == "cancel":
                 self._probe.tasks.cancel(frame.get("task"))
@@ -81,24 +83,31 @@ class Requests:
             self._replies.popleft()
             return None
 
-    def threads(self) -> dict[str, Any]:
+    def threads(self, session: Session) -> dict[str, Any]:
         """The threads of the program, without those of the probe."""
         gil, share = self._probe.watchdog.gil, self._probe.gil_share
         own = gil.own | share.own | self._probe.flames.on_loop.own
-        held = share.look() if self._session.watch.gil else None
+        held = share.look() if session.watch.gil else None
         return threads.read(own, gil.asleep_in, self._tables, held)
 
-    def _tasks(self, number: int, frame: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    def _tasks(self, session: Session, number: int, frame: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         sort, limit = task_query.order(frame)
         offset = integer(frame, "offset", 0, 0, 10**9)
         named = text(frame, "filter")
         wanted = frame.get("ids")
         if wanted is not None and (not isinstance(wanted, list) or not all(type(n) is int for n in wanted)):
             raise BadRequestError("ids: a list of ids of tasks")
-        return self._task_pieces(number, sort, limit, offset, named, wanted)
+        return self._task_pieces(session, number, sort, limit, offset, named, wanted)
 
     def _task_pieces(
-        self, number: int, sort: str, limit: int, offset: int, named: str | None, wanted: list[int] | None
+        self,
+        session: Session,
+        number: int,
+        sort: str,
+        limit: int,
+        offset: int,
+        named: str | None,
+        wanted: list[int] | None,
     ) -> Iterator[list[dict[str, Any]]]:
         if wanted is None:
             records = task_query.counted()
@@ -114,7 +123,7 @@ class Requests:
             found = [detail.detail_of(record, self._tables) for record in piece]
             reply = {"type": "reply", "id": number, "ok": True, "more": True}
             reply["details"] = [facts for facts in found if facts is not None]
-            yield [self._session.rows([record for record in piece if not self._session.knows(record)]), reply]
+            yield [session.rows([record for record in piece if not session.knows(record)]), reply]
         yield [{"type": "reply", "id": number, "ok": True, "details": [], "total": total}]
 
 

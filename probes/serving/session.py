@@ -79,7 +79,7 @@ class Session:
         self._row_cost = 40.0
         self._events_cost = 0
         self._over = 0.0  # bytes sent beyond STREAM, since the size of a row is an estimate
-        self._requests = Requests(self, probe)
+        self._requests = Requests(probe)
         self._process_due = 0.0
         self._threads_due = 0.0
         self._past: Iterator[dict[str, Any]] | None = None
@@ -110,7 +110,7 @@ class Session:
                 self._begin()
             return []
         if kind == "request":
-            return self._requests.take(frame)
+            return self._requests.take(self, frame)
         return []  # a newer viewer may send types that this probe does not know
 
     def begin_unasked(self, last_event: int, most: int, past_rows: int) -> None:
@@ -255,7 +255,7 @@ class Session:
             tick["groups"] = found
         if self.watch.threads and now >= self._threads_due:
             self._threads_due = now + self.watch.threads - 0.05
-            tick["threads"] = self._requests.threads()
+            tick["threads"] = self._requests.threads(self)
         second = now >= self._process_due
         if second:
             self._process_due = now + 1.0

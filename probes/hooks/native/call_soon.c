@@ -97,7 +97,7 @@ static int note_python_task(State *state, PyObject *loop, PyObject *callback) {
     coro = PyObject_GetAttr(task, str_own_coro);
     if (coro == NULL)
         return -1;
-    record = coro == state->making || state->closed ? NULL : register_task(state, loop, task, coro, now());
+    record = coro == state->making || state->closed ? NULL : register_task(state, loop, task, coro, now(), NULL, NULL);
     Py_XDECREF(record);
     Py_DECREF(coro);
     return PyErr_Occurred() ? -1 : 0;

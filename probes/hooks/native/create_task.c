@@ -135,8 +135,10 @@ static int add_origin(State *state, PyObject *record, PyFrameObject *frame) {
     return result;
 }
 
-/* The record of a new task: a new reference. An eager one may have a record that was made for it during its first step. */
-PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born) {
+/* The record of a new task: a new reference. An eager one may have a record that was made for it during its first step.
+ * `group` and `source`: what `group_prepare` found before that step, NULL: to be found now; takes both references. */
+PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born, PyObject *group,
+                        PyObject *source) {
     PyObject *record = records_find(state->records, task), *clock;
     PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame();
     Fields *fields;
@@ -144,7 +146,7 @@ PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *
     if (UNLIKELY(record != NULL && REFERENT(record) == task))
         Py_INCREF(record);
     else if ((record = record_new(state, task)) == NULL)
-        return NULL;
+        goto failed;
     else
         FIELDS(record)->id = ++state->last_id;
     fields = FIELDS(record);
@@ -165,15 +167,23 @@ PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *
         if (UNLIKELY(state->watching && state->origin_depth) && add_origin(state, record, frame) < 0)
             goto failed;
     }
-    if (state->watching && UNLIKELY(group_enter(state, record, coro) < 0 && swallow(state, "groups") < 0))
-        goto failed;
+    if (state->watching) {
+        found = group != NULL ? group_join(record, group, source) : group_enter(state, record, coro);
+        group = source = NULL;
+        if (UNLIKELY(found < 0 && swallow(state, "groups") < 0))
+            goto failed;
+    }
     if (!state->closed && records_put(state->records, record) < 0)
         goto failed;
     if (state->ring != NULL)
         trace_born(state, fields, coro);
+    Py_XDECREF(group);
+    Py_XDECREF(source);
     return record;
 failed:
-    Py_DECREF(record);
+    Py_XDECREF(group);
+    Py_XDECREF(source);
+    Py_XDECREF(record);
     return NULL;
 }
 
@@ -309,7 +319,7 @@ PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObje
     record = records_find(state->records, task);
     if (UNLIKELY(record != NULL && REFERENT(record) == task))
         return task; /* the hook of Task.__init__ has seen it */
-    record = register_task(state, loop, task, coro, born);
+    record = register_task(state, loop, task, coro, born, NULL, NULL);
     if (UNLIKELY(record == NULL && swallow(state, "create_task") < 0))
         Py_CLEAR(task);
     Py_XDECREF(record);

@@ -382,7 +382,8 @@ static inline void callback_ends(LoopClock *clock, const Outer *outer, double el
 
 /* create_task.c */
 int kind_of(State *state, PyObject *code);
-PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born);
+PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born, PyObject *group,
+                        PyObject *source);
 PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
 
 /* rest.c */

@@ -106,18 +106,17 @@ static int account_eager(State *state, PyObject *record, PyObject *task, PyObjec
 static int note(State *state, PyObject *task, PyObject *coro, double born, double nested, int eager, PyObject *group,
                 PyObject *source) {
     PyObject *loop = task_attribute(state, task, state->loop_getter, str_own_loop), *record = NULL;
-    int result = -1;
-    if (loop != NULL)
-        record = register_task(state, loop, task, coro, born);
-    Py_XDECREF(loop);
-    if (record == NULL) {
+    int result;
+    if (loop == NULL) {
         Py_XDECREF(group);
         Py_XDECREF(source);
         return -1;
     }
-    result = group_join(record, group, source);
-    if (result == 0 && eager)
-        result = account_eager(state, record, task, coro, born, nested);
+    record = register_task(state, loop, task, coro, born, group, source);
+    Py_DECREF(loop);
+    if (record == NULL)
+        return -1;
+    result = eager ? account_eager(state, record, task, coro, born, nested) : 0;
     Py_DECREF(record);
     return result;
 }

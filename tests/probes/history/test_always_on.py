@@ -174,3 +174,42 @@ def test_a_live_task_takes_at_most_250_bytes(tmp_path: Path) -> None:
         each, history = program.line().split()
         assert 200 < float(each) <= 250
         assert 0 < int(history) < 4 << 20
+
+
+REQUESTS = """
+    import types
+
+    class Request:
+        match_info = None
+
+        def __init__(self, path):
+            resource = types.SimpleNamespace(canonical=path)
+            route = types.SimpleNamespace(resource=resource, _resource=resource)
+            self._match_info, self._method = types.SimpleNamespace(route=route, _route=route), "GET"
+            self.method = self._method
+
+    async def handle(request):
+        return types.SimpleNamespace(status=200), False
+
+    handle.__code__ = handle.__code__.replace(
+        co_qualname="RequestHandler._handle_request", co_filename="/x/site-packages/aiohttp/web_protocol.py"
+    )
+
+    async def main():
+        requests = [Request(f"/{number % 2}") for number in range(20)]
+        for request in requests:
+            task = asyncio.Task(handle(request), loop=asyncio.get_running_loop(), eager_start=True)
+            assert task.done()
+        groups = next(module.groups for name, module in sys.modules.items() if name.endswith(".hooks.groups"))
+        print(sorted((group.label, group.ended) for group in groups.all if group.label and group.ended))
+
+    asyncio.run(main())
+"""
+
+
+def test_requests_that_never_wait_have_their_label(python: str, tmp_path: Path) -> None:
+    """As aiohttp starts them from 3.12 on: the coroutine has ended when the task is known."""
+    if version_of(python) < (3, 12):
+        pytest.skip("no task starts eagerly before 3.12")
+    with Program(source(REQUESTS, ""), folder=tmp_path, python=python, env={"LOOPTOP_PURE": "0"}) as program:
+        assert program.line() == "[('GET /0', 10), ('GET /1', 10)]", program.err

@@ -110,7 +110,8 @@ typedef struct {
 /* The task whose step a moment shows. */
 typedef struct {
     Fields fields;
-    uintptr_t coroutine; /* its frame; 0: it has none that is known */
+    uintptr_t coro, coroutine; /* its coroutine, and the frame of that; 0: it has none that is known */
+    int64_t group;
     int is_known, lives;
 } Owner;
 
@@ -194,16 +195,6 @@ static int64_t nanoseconds(void) {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
     return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
-}
-
-/* Where the frame of a task's coroutine is; 0: it has none that is known. */
-static uintptr_t coroutine_frame(Sampler *self, uintptr_t task) {
-    uintptr_t coro, words[2];
-    if (task == 0 || read_word(self, task + (uintptr_t)self->task_coro, &coro) < 0 ||
-        safe_read(self, coro, words, sizeof(words)) < 0 ||
-        (words[1] != (uintptr_t)&PyCoro_Type && words[1] != (uintptr_t)&PyGen_Type))
-        return 0;
-    return coro + (uintptr_t)self->coro_frame;
 }
 
 /* Writing */
@@ -508,7 +499,7 @@ static void write_row(Sampler *self, int how, int is_running, uint64_t whose, in
     memcpy(at + HEAD_WORDS, self->scratch, (size_t)kept * sizeof(uint64_t));
 }
 
-/* Whose step a moment shows, from the record of its task, and where the coroutine of that has its frame. */
+/* Whose step a moment shows, from the record of its task, and where that has its coroutine. */
 static void find_owner(Sampler *self, const Moment *moment, Owner *owner) {
     const size_t size = (size_t)fields_offset + sizeof(Fields);
     uint64_t words[MOST_RECORD / 8];
@@ -521,20 +512,41 @@ static void find_owner(Sampler *self, const Moment *moment, Owner *owner) {
     /* A record that was made since has the place of one that is gone. */
     owner->is_known = owner->fields.key != 0 && !(owner->fields.born > moment->now.started);
     if (owner->is_known && *(const int64_t *)(record + referent_offset) == owner->fields.key)
-        owner->coroutine = coroutine_frame(self, (uintptr_t)owner->fields.key);
+        read_word(self, (uintptr_t)owner->fields.key + (uintptr_t)self->task_coro, &owner->coro);
 }
 
 /* Whether the same callback still runs. Says of the owner whether it lives: then its coroutine was read as it is. */
 static int is_same(Sampler *self, Loop *loop, const Moment *first, Owner *owner) {
     Published published;
+    uintptr_t words[2] = {0, 0};
     int64_t referent = 0;
-    struct iovec into[] = {{&published, sizeof(published)}, {&referent, sizeof(referent)}};
-    struct iovec from[] = {{(void *)(loop->clock + offsetof(LoopClock, started)), sizeof(published)},
-                           {(void *)(first->now.record + (uintptr_t)referent_offset), sizeof(referent)}};
-    owner->lives = 0;
-    if (read_all(self, into, from, owner->is_known ? 2 : 1) < 0)
-        return 0;
+    const uintptr_t clock = loop->clock + offsetof(LoopClock, started);
+    const uintptr_t group = owner->is_known ? (uintptr_t)owner->fields.group : 0;
+    struct iovec into[PARTS], from[PARTS];
+    int count = 0;
+    if (owner->is_known) {
+        into[count] = (struct iovec){&referent, sizeof(referent)};
+        from[count++] = (struct iovec){(void *)(first->now.record + (uintptr_t)referent_offset), sizeof(referent)};
+    }
+    if (group != 0) {
+        into[count] = (struct iovec){&owner->group, sizeof(owner->group)};
+        from[count++] = (struct iovec){(void *)(group + group_number_offset), sizeof(owner->group)};
+    }
+    if (owner->coro != 0) {
+        into[count] = (struct iovec){words, sizeof(words)};
+        from[count++] = (struct iovec){(void *)owner->coro, sizeof(words)};
+    }
+    into[count] = (struct iovec){&published, sizeof(published)};
+    from[count++] = (struct iovec){(void *)clock, sizeof(published)};
+    if (read_all(self, into, from, count) < 0) {
+        referent = words[1] = 0;
+        if (safe_read(self, clock, &published, sizeof(published)) < 0)
+            return 0;
+    }
     owner->lives = owner->is_known && referent == owner->fields.key;
+    owner->coroutine = words[1] == (uintptr_t)&PyCoro_Type || words[1] == (uintptr_t)&PyGen_Type
+                           ? owner->coro + (uintptr_t)self->coro_frame
+                           : 0;
     return published.started == first->now.started && published.record == first->now.record;
 }
 
@@ -565,7 +577,6 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
     Owner owner;
     int tries, how, same, is_running;
     Frame made = {0};
-    int64_t group = 0;
     if (look(self, loop, &first) < 0)
         return;
     is_running = first.now.started != 0.0;
@@ -601,11 +612,8 @@ static void write_sample(Sampler *self, Loop *loop, int64_t elapsed) {
     if (owner.is_known && owner.fields.code != NULL)
         made = (Frame){(uintptr_t)owner.fields.code,
                        (uintptr_t)owner.fields.code + (uintptr_t)self->code_start + (uintptr_t)(int64_t)owner.fields.lasti, 0};
-    if (owner.is_known && owner.fields.group != NULL &&
-        safe_read(self, (uintptr_t)owner.fields.group + group_number_offset, &group, sizeof(group)) < 0)
-        group = 0;
     write_row(self, how, is_running, (uint64_t)loop->id, elapsed, owner.is_known ? (uint64_t)owner.fields.id : 0,
-              (uint64_t)group, 0, made.code ? &made : NULL);
+              (uint64_t)owner.group, 0, made.code ? &made : NULL);
 }
 
 /* What a thread of an executor runs; nothing if it has no job. */
@@ -666,7 +674,8 @@ static PyObject *sampler_run(PyObject *op, PyObject *unused) {
                 write_sample(self, &self->loops[index], elapsed);
             for (index = 0; index < self->worker_count; index++)
                 write_job(self, &self->workers[index], elapsed);
-            self->cpu = thread_nanoseconds();
+            if (self->looks % 16 == 1)
+                self->cpu = thread_nanoseconds();
             pthread_mutex_unlock(&self->lock);
             last = at;
         }

@@ -421,6 +421,37 @@ def test_short_waits_are_counted_in_full(tmp_path, python):
             )
 
 
+RESTS = """
+    import asyncio, sys, time
+
+    record_of = sys.modules["_looptop_probes.hooks.accounting"].record_of
+
+    began = 0.0
+
+    async def rests():
+        global began
+        await asyncio.sleep(0)
+        began = time.monotonic()
+        await asyncio.Event().wait()
+
+    async def main():
+        task = asyncio.create_task(rests())
+        for _ in range(3):
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+        at, now = record_of(task).rested_at, time.monotonic()
+        print("right" if began - 0.001 < at < before else (began, at, now), flush=True)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_step_ring_says_since_when_a_task_rests(tmp_path, version):
+    with Program(RESTS, folder=tmp_path, python=python(version)) as program:
+        program.expect("right")
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_both_ends_of_deep_recursion_are_kept(tmp_path, version):
     with Program(PLANTED, "recursion", "asyncio", folder=tmp_path, python=python(version)) as program:

@@ -301,6 +301,12 @@ enum {
 };
 #define LONG_CALLBACK 50e-6
 #define RING_UNITS 4e6 /* a second */
+#define COARSE 6       /* quarters of a microsecond, shifted by this, are 16 us */
+/* A moment for `idle_since`, which would be ambiguous after 18 minutes in quarters of a microsecond; never 0. */
+static inline uint32_t coarse(uint64_t moment) {
+    uint32_t low = (uint32_t)(moment >> COARSE);
+    return low ? low : 1;
+}
 #define WAKER(handle, state) ((Waker *)((char *)(handle) + (state)->ready_offset + sizeof(double)))
 void trace_ready(State *state, PyObject *loop, PyObject *callback, Py_ssize_t count, Waker *waker, double at);
 void trace_step(State *state, LoopClock *clock, Fields *fields, double ready, double started, double ended);

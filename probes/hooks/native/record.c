@@ -255,11 +255,12 @@ static int record_clear_all(PyObject *self) {
     return reference_clear == NULL ? 0 : reference_clear(self);
 }
 
-/* When its last step ended, if the step ring was on then, else None. Of that clock 32 bits are known: 18 minutes. */
+/* When its last step ended, if the step ring was on then, else None. */
 static PyObject *rested_at(PyObject *self, void *closure) {
     uint32_t ended = FIELDS(self)->idle_since;
     double at = now();
-    return ended == 0 ? or_none(NULL) : PyFloat_FromDouble(at - (uint32_t)((uint32_t)(uint64_t)(at * RING_UNITS) - ended) / RING_UNITS);
+    uint32_t since = coarse((uint64_t)(at * RING_UNITS)) - ended;
+    return ended == 0 ? or_none(NULL) : PyFloat_FromDouble(at - since * (double)(1 << COARSE) / RING_UNITS);
 }
 
 #define GETSET(name, kind) {#name, field_get, field_set, NULL, &place_##name},

@@ -28,7 +28,6 @@
 #define MOST_DEPTH 24
 #define NOT_KNOWN 0x0FFFFFFFu
 #define LONGEST 0x0FFFFFFEu /* 67 s or more: how long is in an event of its own, in 16 us, up to 19 hours */
-#define COARSE 6            /* quarters of a microsecond, shifted by this, are 16 us */
 
 typedef struct {
     uint32_t at, ran, queued, task, waker;
@@ -64,12 +63,6 @@ static PyObject *str_cr_await, *str_cr_frame, *str_code, *str_get_coro, *str_whe
 static uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(at * RING_UNITS); }
 
 static uint32_t clipped(uint64_t value) { return value < LONGEST ? (uint32_t)value : LONGEST; }
-
-/* A moment for `idle_since`, which would be ambiguous after 18 minutes in quarters of a microsecond; never 0. */
-static uint32_t coarse(uint64_t moment) {
-    uint32_t low = (uint32_t)(moment >> COARSE);
-    return low ? low : 1;
-}
 
 static void put(Ring *ring, int kind, int loop, uint32_t at, uint32_t ran, uint32_t queued, uint32_t task,
                 uint32_t waker) {

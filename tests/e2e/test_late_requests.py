@@ -72,7 +72,7 @@ def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[byt
     check_waits(json.loads(done.stdout))
     done = looptop("why", str(recording), "--group", "pool", "--slowest", "3", "--json")
     group = json.loads(done.stdout)["group"]
-    assert len(group["tasks"]) == 3
+    assert len(group["tasks"]) == min(3, sum(task["name"].startswith("pool:") for task in tasks))
     assert sum(group[kind] for kind in ("ran", "queued", "waited", "unknown")) == pytest.approx(group["age"], rel=0.01)
     assert f"held by uses late_requests.py:{MARKED['pool_held']}" in "\n".join(group["text"])
 

@@ -483,7 +483,7 @@ def test_waits_are_weighted_by_time(tmp_path, python):
                 first = next((number for number, frame in enumerate(found) if not frame["flame"]["late"]), len(found))
                 return found[first + 1 :]
 
-            told = viewer.until(lambda: (f := all_read()) and len(f) > 1 and f, "what all tasks wait for", timeout=40)
+            told = viewer.until(lambda: (f := all_read()) and len(f) > 1 and f, "what all tasks wait for", timeout=200)
             seconds = sum(row[2] for frame in told[1:] for row in frame["flame"]["waiting"] if row[3] > 1)
             # All of them, all the time; a late tick is a part of the span.
             assert seconds / (told[-1]["at"] - told[0]["at"]) == pytest.approx(4950, rel=0.4)

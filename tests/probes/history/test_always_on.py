@@ -24,7 +24,14 @@ BODY = """
 
     async def blocks():
         await asyncio.sleep(0.05)
+        probe, until = sys._looptop_probe, time.monotonic() + 60
         time.sleep(0.35)
+        # The watchdog may come late, on a crowded machine.
+        while probe.counting.on and not sampled(probe.watchdog) and time.monotonic() < until:
+            time.sleep(0.1)
+
+    def sampled(watchdog):
+        return any(slow.samples for slow in watchdog.blocked(0.1))
 
     class Plain(asyncio.Task):
         pass
@@ -110,7 +117,8 @@ def test_what_happened_before_the_first_viewer_is_known(python: str, loop: str, 
             assert abs(found[0]["from"] - viewer.first["counted"]) < 3_000_000
             assert len({len(column) for column in process.values()}) == 1 and len(process["rss"]) >= 2
             assert sum(process["births"]) >= 20 and sum(process["failures"]) == 1 and min(process["rss"]) > 1000
-            assert max(of_loop["lag"]) >= 250_000 and 300 <= sum(of_loop["utilization"]) <= 1000
+            assert max(of_loop["lag"]) >= 250_000
+            assert sum(of_loop["utilization"]) >= 300 and max(of_loop["utilization"]) <= 1000
             if loop == "asyncio":
                 assert process["waiting"][-1] >= 20 and process["scheduled"][-1] == 0
             rows = len([frame for frame in viewer.frames if frame["type"] == "history"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from monitor.metrics.otlp import Exporter
     from monitor.metrics.otlp_events import EventExporter
 
+_REASON = re.compile(r"\[Errno -?\d+\] ([\w ]+)|(code: \d+, reason: [\w ]+)")
 MOST_WAITING = 10_000
 """Log records, and tasks to be sent as spans, that wait while nothing is accepted; the oldest are dropped."""
 
@@ -109,5 +111,7 @@ class Complaints(logging.Handler):
         self.first = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it, unless there is one."""
-        self.first = self.first or " ".join(record.getMessage().split())[:300]
+        """Keep what matters of it, unless there is one."""
+        text = " ".join(record.getMessage().split())
+        found = _REASON.search(text)
+        self.first = self.first or (text[:100] if found is None else found[1] or found[2])

@@ -169,3 +169,30 @@ def test_collections_are_counted_by_generation() -> None:
     assert values(aggregate, table.GC_RUNS) == {("0", "0"): 8, ("0", "1"): 2}
     assert values(aggregate, table.GC_COLLECTED)["0", "0"] == 80
     assert values(aggregate, table.GC_UNCOLLECTABLE)["0", "1"] == 6
+
+
+def test_what_is_kept_is_bounded_when_processes_and_loops_come_and_go() -> None:
+    aggregate = Aggregate(top=3)
+    worker = aggregate.worker(0)
+    sizes = []
+    for number in range(20):
+        groups = [(one, f"GET /{number}/{one}", 10, 0) for one in range(10)]
+        made = grouped("a" if number < 10 else f"session-{number}", *groups)
+        made.loops = {number: Loop(number, "asyncio", 1, "MainThread", steps=number, busy=0.1, utilization=0.5)}
+        worker.observe(made)
+        sizes.append((len(aggregate.points()), len(worker._heard), len(worker._counters[table.STEPS]._last)))
+    assert sizes[1:] == [sizes[1]] * 19
+    assert values(aggregate, table.STEPS) == {("0", "MainThread"): sum(range(20))}, "of all loops of that name"
+
+
+def test_a_loop_that_has_ended_has_no_gauges() -> None:
+    aggregate = Aggregate()
+    seen = store("a", 1)
+    aggregate.worker(0).observe(seen)
+    seen.loops[2] = Loop(2, "asyncio", 2, "Thread-2", steps=1, busy=0.1, utilization=0.9)
+    for _ in range(5):
+        aggregate.worker(0).observe(seen)
+        seen.now += 1.0
+        seen.loops[2].steps += 1
+    assert values(aggregate, table.UTILIZATION) == {("0", "Thread-2"): 0.9}
+    assert values(aggregate, table.STEPS)["0", "MainThread"] == 1, "what was counted stays"

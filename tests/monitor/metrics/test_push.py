@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
 from waiting import wait_until
 
 from monitor.metrics import push
-from monitor.metrics.push import Pusher, Waiting
+from monitor.metrics.push import Complaints, Pusher, Waiting
 
 if TYPE_CHECKING:
     import pytest
@@ -87,6 +88,21 @@ def test_what_is_not_accepted_waits_in_bounds(monkeypatch: pytest.MonkeyPatch) -
     assert (exporter.pushes, collector.looks) == (8, 8)
     exporter.hangs.set()
     pusher.close()
+
+
+def test_the_reason_is_short() -> None:
+    for text, reason in (
+        (
+            "Transient error HTTPConnectionPool(x): Caused by (y: [Errno 111] Connection refused')) while",
+            "Connection refused",
+        ),
+        ("Failed to export metrics batch code: 401, reason: Unauthorized", "code: 401, reason: Unauthorized"),
+        ("x" * 1000, "x" * 100),
+    ):
+        complaints = Complaints()
+        complaints.handle(logging.makeLogRecord({"msg": text}))
+        complaints.handle(logging.makeLogRecord({"msg": "another"}))
+        assert complaints.first == reason
 
 
 def test_waiting() -> None:

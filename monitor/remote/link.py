@@ -211,13 +211,20 @@ class Link:
         try:
             answer = channel.answers.get(timeout=timeout)
         except queue.Empty:
-            raise Unreachable(f"{self.command} {text}", self._last_words() or "is that the right host?") from None
+            raise Unreachable(f"{self.command} {text}", self._last_words() or self._why_silent()) from None
         if isinstance(answer, LooptopError):
             raise answer
         error = _decoded(answer, Said, self.command).error if b'"error"' in answer[:10] else None
         if error is not None:
             raise _error(error, self.command)
         return answer
+
+    def _why_silent(self) -> str:
+        if self._noise is None:
+            return "the connection may have broken: try again"
+        if self._noise:
+            return "something there prints, but not looptop's relay: does the command make a terminal (-t)?"
+        return "is that the right host?"
 
     def _gone(self) -> LooptopError:
         return self._reason or ConnectError(f"{self.command} has ended", "")

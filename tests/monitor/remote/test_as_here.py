@@ -22,7 +22,7 @@ from monitor.attach import elsewhere
 from monitor.attach.programs import Program as Listing
 from monitor.cli import main
 from monitor.cli.home import Listed
-from monitor.remote import place
+from monitor.remote import links, place
 from monitor.tui.base.choices import Opened
 
 Run = Callable[..., tuple[int, str, str]]
@@ -113,6 +113,8 @@ def test_programs_that_died(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "Died, with a black box" in run("ps", "--via", via)[1]
     status, out, err = run("postmortem", "--json", "--via", via)
     assert (status, err, json.loads(out)) == (0, "", {"boxes": [dead]})
+    links.link_to(via).skew += 7200  # as if the clock there was two hours ahead
+    assert "2h00m ago" in run("postmortem", "--via", via)[1]
     status, out, err = run("tasks", "@boxed", "--via", via)
     assert (status, out) == (3, "")
     assert err.endswith(f"it has ended: looptop postmortem @boxed --via {shlex.quote(via)}\n"), err

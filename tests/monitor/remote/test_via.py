@@ -206,6 +206,15 @@ def test_more_than_there_is_room_for_ends_the_link(tmp_path: Path, more: str) ->
     assert opened.why() == f"what comes through {command} is not looptop's: more than was asked for"
 
 
+def test_one_that_prints_and_says_nothing_may_be_a_terminal(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "CONNECT", 1.0)
+    status, out, err = run("tasks", "@api", "--via", "sh -c 'echo x; exec sleep 60' python3")
+    assert (status, out) == (3, "")
+    assert one_line(err).endswith("does the command make a terminal (-t)?")
+
+
 def test_one_that_closes_at_once(tmp_path: Path) -> None:
     opened = links.link_to(fake(tmp_path, "(hello, opened + frame(2, 1, b'last') + frame(4, 1, b''))")).open("@api")
     opened.sock.settimeout(60)

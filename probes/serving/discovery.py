@@ -103,4 +103,7 @@ def program() -> tuple[str, str]:
         rest = [str(argument) for argument in sys.argv] or rest  # a multiprocessing child has its parent's arguments
         if rest[0] == "-c":
             return "-c", "-c …"
-    return os.path.basename(rest[0]).removesuffix(".py"), " ".join(rest)
+    name = os.path.basename(rest[0]).removesuffix(".py")
+    if name == "__main__":  # of a package, in a child of what was started by `-m`
+        name = os.path.basename(os.path.dirname(os.path.abspath(rest[0]))) or name
+    return name, " ".join(rest)

@@ -60,7 +60,7 @@ def look_at_all(members: Members, connect: Connector, title: str) -> tuple[int, 
     limits = thresholds.load()
     with closing(Fleet(members, connect, ASKED, WITH_HOOKS_IN_C)) as fleet:
         service = Service(fleet, limits, title)
-        service.step()  # workers are being connected to while the screens are loaded
+        service.step()  # the first screen has a row for each
         return _until_left(service, lambda slot: _opened(service, connect, slot), lambda _: _stepping(service))
 
 

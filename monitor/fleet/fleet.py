@@ -52,7 +52,6 @@ class Worker:
         self.end = None if member.pid is None else End(member.pid)
         self.source = LiveSource(lambda: connect(member.target))
         self.source.watch(**watched)
-        self.source.start()
         self._found_at = 0.0
         self._image = None if member.pid is None else image_of(member.pid)
 
@@ -101,7 +100,11 @@ class Worker:
 
 
 class Fleet:
-    """All processes of a set. One thread calls `step` and `take` repeatedly."""
+    """All processes of a set. One thread calls `step` and `take` repeatedly.
+
+    A process is connected to one step after it was found, so that the first step is fast: the programs of a large set
+    keep all processors busy with their answers, while the screen that shows them has still to be loaded.
+    """
 
     recorded = False
 
@@ -135,6 +138,8 @@ class Fleet:
 
     def step(self) -> list[Change]:
         """Search for processes that have come or gone if it is time to; return the changes since the last call."""
+        for worker in self.workers.values():
+            worker.source.start()
         now = time.monotonic()
         if now >= self._due:
             self._due = now + LOOK

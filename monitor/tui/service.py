@@ -55,6 +55,7 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
         self._open_worker = open_worker
         self._hz = hz
         self._opening: int | None = None
+        self._painted = False
         self._said_at = clock()
 
     def get_default_screen(self) -> Screen[Any]:
@@ -70,7 +71,12 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
             self.call_after_refresh(self.tick)  # what has arrived already
 
     def tick(self) -> None:
-        """Apply what arrived, and repaint."""
+        """Apply what arrived, and repaint. The first time only paint: the workers are connected to after that."""
+        if self._hz and not self._painted:
+            self._painted = True
+            self.update_now()
+            self.call_after_refresh(self.tick)
+            return
         for change in self.service.step():
             if not change.joined:
                 self.say(_ended(change), "warn")

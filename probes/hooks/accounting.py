@@ -154,6 +154,7 @@ def begin_loop(loop: Loop, record: LoopRecord, followed: bool) -> None:
     record.followed = followed
     key: Any = loop if followed else Unfollowed(loop, end_loop)
     loops[key] = record
+    state.forget_loops()  # again, since this also wakes the watchdog, which might have looked in between
 
 
 def end_loop(key: Any, pop: Callable[..., Any] = loops.pop, forget: Callable[[], None] = state.forget_loops) -> None:

@@ -61,6 +61,7 @@ class Watchdog:
         self._pace = 0.025  # seconds from the last look to the next, as planned
         self._clocks: tuple[LoopRecord, ...] | None = None  # of the loops, if all rest and tell when they do not
         self._longest_rest = 0.0
+        self._rest_ends = 0  # how many rests had been ended when it last began to look
         self._resting = False
         self.starting = 0  # threads that were started and have not run yet
         self.ids: deque[int] = deque(maxlen=16)  # native ids of its threads, including recently ended ones
@@ -128,7 +129,7 @@ class Watchdog:
             alarm.acquire(timeout=self._pace)
             return
         self._resting = True
-        self._looked = install.native_state.rest(clocks, self._pace, self._longest_rest)
+        self._looked = install.native_state.rest(clocks, self._pace, self._longest_rest, self._rest_ends)
         self._resting = False
 
     def _run(self, number: int, alarm: LockType) -> None:
@@ -196,6 +197,8 @@ class Watchdog:
 
     def _check(self) -> None:
         self._clocks = None
+        if install.native_state is not None:
+            self._rest_ends = install.native_state.rest_ends
         while True:
             now = monotonic()
             if self._unseen:

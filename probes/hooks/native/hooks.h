@@ -207,7 +207,7 @@ typedef struct State {
     int64_t last_id, lost;
     PyThread_type_lock alarm; /* released to end a rest of the watchdog */
     int resting; /* see rest.c */
-    char rest_ended;
+    int64_t rest_ends;
     double slow_threshold;
     int origin_depth, named, most_named;
     Ring *ring; /* NULL: steps are not recorded */

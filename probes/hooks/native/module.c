@@ -301,6 +301,7 @@ static PyMemberDef state_members[] = {
     {"loops", T_OBJECT, offsetof(State, loops), READONLY, NULL},
     {"python_step", T_OBJECT, offsetof(State, python_step), 0, NULL},
     {"making", T_OBJECT, offsetof(State, making), 0, NULL},
+    {"rest_ends", T_LONGLONG, offsetof(State, rest_ends), READONLY, NULL},
     {"on_loop", T_OBJECT, offsetof(State, on_loop), 0, NULL},
     {"on_slow", T_OBJECT, offsetof(State, on_slow), 0, NULL},
     {"on_error", T_OBJECT, offsetof(State, on_error), 0, NULL},

@@ -5,7 +5,7 @@
 #define LITTLE 5e-5 /* watchdog.LITTLE: a loop with less callback time than this has rested */
 
 enum { AWAKE, UNTIL_A_STEP, FOR_A_WHILE };
-#define UNSEEN 5 /* times `every`: how long a step may go unnoticed that began just when a wait did */
+#define UNSEEN 10 /* times `every`: how long a step may go unnoticed that began just when a wait did */
 
 /* What the clocks say: 1 if a loop no longer rests, 0 if all do, -1 if a callback has just begun. */
 static int look(volatile LoopClock **clocks, const double *busy, Py_ssize_t count, double every, double at) {
@@ -21,8 +21,9 @@ static int look(volatile LoopClock **clocks, const double *busy, Py_ssize_t coun
     return found;
 }
 
-/* rest(clocks, every, most): waits until a callback has run for `every` seconds, the loops have been busy for a while, one
- * starts or stops, or `end_rest` is called; `most` seconds at most. Returns the time of the last look.
+/* rest(clocks, every, most, ends): waits until a callback has run for `every` seconds, the loops have been busy for a
+ * while, one starts or stops, or `end_rest` is called; `most` seconds at most. Returns the time of the last look. `ends` is
+ * what `rest_ends` was when the caller began to look at the loops: it counts the calls of `end_rest`, so none is missed.
  *
  * The hook of Handle._run ends a wait by releasing a lock, under the GIL; here the lock is held whenever `resting` is set. */
 PyObject *rest(PyObject *op, PyObject *args) {
@@ -31,9 +32,11 @@ PyObject *rest(PyObject *op, PyObject *args) {
     volatile LoopClock *clock[MOST_CLOCKS];
     double every, most, busy[MOST_CLOCKS], begun = now(), last = begun;
     volatile int *resting = &self->resting;
+    volatile int64_t *rest_ends = &self->rest_ends;
+    long long ends;
     Py_ssize_t index, count;
-    int over = 0;
-    if (!PyArg_ParseTuple(args, "O!dd", &PyTuple_Type, &clocks, &every, &most))
+    int over;
+    if (!PyArg_ParseTuple(args, "O!ddL", &PyTuple_Type, &clocks, &every, &most, &ends))
         return NULL;
     count = PyTuple_Size(clocks); /* the caller has it for the time of the call */
     if (count > MOST_CLOCKS) {
@@ -51,7 +54,7 @@ PyObject *rest(PyObject *op, PyObject *args) {
     if (self->alarm == NULL && (self->alarm = PyThread_allocate_lock()) == NULL)
         return PyErr_NoMemory();
     PyThread_acquire_lock(self->alarm, NOWAIT_LOCK); /* held from now on, unless it is held already */
-    self->rest_ended = 0;
+    over = *rest_ends != ends;
     Py_BEGIN_ALLOW_THREADS
     while (!over) {
         double wait = every;
@@ -64,13 +67,13 @@ PyObject *rest(PyObject *op, PyObject *args) {
             *resting = FOR_A_WHILE;
         if (PyThread_acquire_lock_timed(self->alarm, (PY_TIMEOUT_T)(wait * 1e6), 0) != PY_LOCK_ACQUIRED)
             ; /* it is still held here */
-        else if (!*(volatile char *)&self->rest_ended) {
+        else if (*rest_ends == ends) {
             /* A step has begun: how long it takes is seen later. */
             *resting = FOR_A_WHILE;
             PyThread_acquire_lock_timed(self->alarm, (PY_TIMEOUT_T)(every * 1e6), 0);
         }
         last = now();
-        over = self->rest_ended || last - begun >= most || look(clock, busy, count, every, last) > 0;
+        over = *rest_ends != ends || last - begun >= most || look(clock, busy, count, every, last) > 0;
     }
     Py_END_ALLOW_THREADS
     self->resting = AWAKE;
@@ -86,7 +89,7 @@ void step_begins(State *state) {
 
 PyObject *end_rest(PyObject *op, PyObject *unused) {
     State *self = (State *)op;
-    self->rest_ended = 1;
+    self->rest_ends++;
     if (self->resting != AWAKE) {
         self->resting = AWAKE;
         PyThread_release_lock(self->alarm);

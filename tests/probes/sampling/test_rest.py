@@ -11,6 +11,8 @@ from test_counting import source
 from waiting import wait_until
 from watched import Program
 
+from probes.hooks import install
+
 BODY = """
     async def main():
         probe = sys._looptop_probe
@@ -50,3 +52,15 @@ def test_the_watchdog_rests_with_the_loop(tmp_path: Path) -> None:
         with program.viewer() as viewer:
             slow = viewer.until(lambda: viewer.of_kind("slow_callback"), "what blocked")[0]
             assert viewer.site(slow["stack"][slow["blame"]])[2] == "main" and slow["duration"] >= 300_000
+
+
+@pytest.mark.timeout(60)
+def test_a_rest_that_is_over_before_it_begins_does_not_begin() -> None:
+    """A loop may start between the watchdog's look at the loops and its rest, which must not begin without it."""
+    state = install.native_state
+    if state is None:
+        pytest.skip("needs the hooks in C")
+    ends = state.rest_ends
+    state.end_rest()
+    assert state.rest_ends == ends + 1
+    assert state.rest((), 3600.0, 3600.0, ends) > 0

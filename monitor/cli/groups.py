@@ -25,6 +25,7 @@ from monitor.guard import say
 @targets_argument
 @json_option
 @click.option("--sort", metavar="KEY", help="Column to sort by; -KEY reverses the order (total).")
+@click.option("--by", type=click.Choice(("label", "site")), help="Group by coroutine and label, or by creation site.")
 @click.option("--waits", is_flag=True, help="Instead: what they waited for, from every step of the seconds watched.")
 @click.option("--group", default="", metavar="G", help="With --waits: only this group.")
 @click.option("--past", is_flag=True, help="With --waits: include what the program still remembers from before.")
@@ -36,6 +37,7 @@ def groups(
     targets: tuple[str, ...],
     as_json: bool,
     sort: str | None,
+    by: str | None,
     waits: bool,
     group: str,
     past: bool,
@@ -47,6 +49,7 @@ def groups(
 
     For each: rate, failures, percentiles of its age, and where the time went. Counts are since the program's tasks
     are counted, the rate is of the seconds watched. Of a recording: as they were at its end, or at a time.
+    `--by site` counts by the line that creates the tasks instead.
     """
     from monitor.attach.injector import Injector
 
@@ -55,12 +58,15 @@ def groups(
             raise UsageError("--waits are of all of a recording", "leave --at out")
         if sort is not None:
             raise UsageError("--waits has an order of its own", "leave --sort out")
+        if by is not None:
+            raise UsageError("--waits are by coroutine and label", "leave --by out")
         return _print_waits(targets, as_json, group, past, 5.0 if duration is None else duration, token_file)
     if group or past:
         raise UsageError(f"{'--group' if group else '--past'} is for --waits", "add --waits")
     from monitor.plain import groups as plain
 
     key, seconds = sort or plain.DEFAULT_SORT, 2.0 if duration is None else duration
+    by_site = by == "site"
     plain.sort_order(key)
     recorded = recorded_set(targets)
     if recorded is not None:
@@ -71,8 +77,8 @@ def groups(
             at,
             plain.recorded,
             as_json,
-            lambda store: plain.groups_object(store, key),
-            lambda store, *how: plain.group_lines(store, key, *how),
+            lambda store: plain.groups_object(store, key, by_site),
+            lambda store, *how: plain.group_lines(store, key, by_site, *how),
         )
     members = set_of(targets)
     if members is not None:
@@ -82,18 +88,22 @@ def groups(
         return print_each(
             members,
             Connector(token_file),
-            lambda connection: plain.watched(connection, seconds),
+            lambda connection: plain.watched(connection, seconds, by_site),
             seconds,
             as_json,
-            lambda store: plain.groups_object(store, key),
-            lambda store, *how: plain.group_lines(store, key, *how),
+            lambda store: plain.groups_object(store, key, by_site),
+            lambda store, *how: plain.group_lines(store, key, by_site, *how),
         )
     path = recording_of(targets[0], at)
     if path is not None:
         store = plain.recorded(path, at)
     else:
-        store = plain.watched(connect(targets[0], token_file, Injector(notify=say)), seconds)
-    print_object(as_json, lambda: plain.groups_object(store, key), lambda *how: plain.group_lines(store, key, *how))
+        store = plain.watched(connect(targets[0], token_file, Injector(notify=say)), seconds, by_site)
+    print_object(
+        as_json,
+        lambda: plain.groups_object(store, key, by_site),
+        lambda *how: plain.group_lines(store, key, by_site, *how),
+    )
     return 0
 
 

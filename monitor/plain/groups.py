@@ -1,4 +1,4 @@
-"""Output of `looptop groups`: tasks by coroutine and label."""
+"""Output of `looptop groups`: tasks by coroutine and label, or by creation site."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitor.plain.objects import Object, rounded, seconds, site_object
 from monitor.plain.tables import of_columns, table
 from monitor.protocol import frames
 from monitor.store.column import by_key, ordered
-from monitor.store.group_columns import LABEL_GROUPS
+from monitor.store.group_columns import LABEL_GROUPS, title
 from monitor.store.label_groups import NOT_COUNTED, WHILE_WATCHED
 from monitor.store.store import Store
 
@@ -37,14 +37,15 @@ def sort_order(key: str) -> tuple[Column[LabelGroup], bool]:
     return column, column.descending ^ key.startswith("-")
 
 
-def watched(connection: Connection, duration: float) -> Store:
+def watched(connection: Connection, duration: float, by_site: bool = False) -> Store:
     """The store after watching the groups for that many seconds."""
     store = Store()
     store.apply(connection.hello)
     if store.read_only:
         raise ConnectError(f"{connection.where} is read from outside", "groups are counted by a probe")
     with closing(connection):
-        connection.send({"type": "watch", "rate": 4, "rows": False, "events": False, "groups": True})
+        watch = {"type": "watch", "rate": 4, "rows": False, "events": False, "groups": True}
+        connection.send({**watch, "groups_by_site": by_site})
         heard = began = time.monotonic()
         while time.monotonic() - began < duration or store.label_groups.looks < 2:
             came = connection.receive(0.25)
@@ -79,26 +80,27 @@ def _refuse_old(store: Store) -> None:
         raise ConnectError("the probe counts no groups", "it is older than this looptop: detach it, attach again")
 
 
-def chosen(store: Store, sort: str) -> list[LabelGroup]:
+def chosen(store: Store, sort: str, by_site: bool) -> list[LabelGroup]:
     """The groups to print, in order: those in which something happened."""
     column, descending = sort_order(sort)
-    rows = [group for group in store.label_groups.values() if group.started]
+    groups = store.label_groups
+    rows = [group for group in (groups.by_site if by_site else groups).values() if group.started]
     return ordered(rows, column, store, descending)
 
 
-def groups_object(store: Store, sort: str) -> Object:
+def groups_object(store: Store, sort: str, by_site: bool = False) -> Object:
     """The object that `looptop groups --json` prints."""
     return {
         "since": seconds(store.label_groups.since),
-        "groups": [group_object(group, store) for group in chosen(store, sort)],
+        "groups": [group_object(group, store) for group in chosen(store, sort, by_site)],
     }
 
 
 def group_object(group: LabelGroup, store: Store) -> Object:
     """A group. Percentiles are null where nothing was counted."""
     return {
-        "group": group.name,
-        "coro": group.coro,
+        "group": title(group, store) if group.by_site else group.name,
+        "coro": group.coro or None,
         "label": group.label,
         "site": site_object(group.site),
         "live": group.live,
@@ -134,13 +136,15 @@ def _percentiles(distribution: Distribution) -> Object:
     return {name: seconds(distribution.at(share)) for name, share in _SHARES.items()}
 
 
-def group_lines(store: Store, sort: str, width: int, colour: bool) -> list[str]:
+def group_lines(store: Store, sort: str, by_site: bool, width: int, colour: bool) -> list[str]:
     """A table, and a line that says since when."""
-    rows = chosen(store, sort)
+    rows = chosen(store, sort, by_site)
     if not rows:
         return ["No tasks yet."]
     since = store.label_groups.since
-    note = f"{len(rows)} groups" + ("" if since is None else f", counted for {fmt.age(store.now - since)}")
+    note = f"{len(rows)} {'creation sites' if by_site else 'groups'}" + (
+        "" if since is None else f", counted for {fmt.age(store.now - since)}"
+    )
     lines = [*table(rows, of_columns(LABEL_GROUPS, store), width, colour), "", f"{note}; █ ran ▓ queued ░ waited"]
     session = store.session
     return [*lines, WHILE_WATCHED] if session is not None and session.hooks not in ("", "C") else lines

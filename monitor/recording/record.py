@@ -206,7 +206,7 @@ def _listen(
     watch: dict[str, object] = {"type": "watch", "rate": options.rate, "rows": True, "events": True, "findings": True}
     watch["history"] = True
     watch["threads"] = THREADS_EVERY
-    watch["groups"] = connection.hello.hooks == "C"  # programs with hooks in Python pay for groups
+    watch["groups"] = watch["groups_by_site"] = connection.hello.hooks == "C"  # those in Python make programs pay
     slow = min((s for s in (options.slow, triggers.slow if triggers else None) if s is not None), default=None)
     if slow is not None:
         watch["slow"] = max(round(slow * 1e6), 10_000)

@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store.column import Attribute, Column, figure
+from monitor.store.labels import site_text
 
 if TYPE_CHECKING:
     from monitor.store.label_groups import LabelGroup
+    from monitor.store.store import Store
 
 BAR = 8
 _LETTERS = "█▓░"
 """Ran, queued, waited; their order tells them apart as well."""
+
+
+def title(group: LabelGroup, store: Store) -> str:
+    """The name of a group among others: its label or coroutine, or the line that creates its tasks."""
+    return group.label or group.coro or site_text(group.site, store)
 
 
 def bar(group: LabelGroup, width: int = BAR) -> str:
@@ -34,9 +41,9 @@ LABEL_GROUPS: tuple[Column[LabelGroup], ...] = (
         "group",
         "Group",
         0,
-        "what its tasks work on, as people call it (a route, an RPC method), else their coroutine",
-        lambda g, s: g.label or g.coro,
-        lambda g, s: g.label or g.coro,
+        "what its tasks work on, as people call it (a route, an RPC method), else their coroutine; or who creates them",
+        title,
+        title,
         descending=False,
     ),
     figure("live", "Live", 6, "live tasks", fmt.count, lambda g, s: g.live),

@@ -1,4 +1,4 @@
-"""Groups: tasks of one coroutine and label, with the probe's counts and histograms, in seconds."""
+"""Groups: tasks of one coroutine and label, or of one creation site, with the probe's counts and histograms (s)."""
 
 from __future__ import annotations
 
@@ -122,12 +122,12 @@ class Ages(msgspec.Struct, frozen=True):
 
 
 class LabelGroup(msgspec.Struct):
-    """The tasks of one coroutine and label."""
+    """The tasks of one coroutine and label, or of one creation site."""
 
     number: int
-    coro: str
+    coro: str  # of a creation site: empty, or what its tasks without a site have in common
     label: str | None
-    site: Site | None  # where the coroutine is defined
+    site: Site | None  # where the coroutine is defined, or the creation site
     live: int = 0
     ended: int = 0
     failed: int = 0
@@ -148,6 +148,8 @@ class LabelGroup(msgspec.Struct):
     past: deque[Ages] = msgspec.field(default_factory=lambda: deque(maxlen=LOOKS))
     """Ages of those that ended between two looks, oldest first; a keyframe does not have them."""
     version: int = 0
+    by_site: bool = False
+    """The tasks that one line creates, whatever their coroutine and label."""
 
     @property
     def name(self) -> str:
@@ -161,6 +163,8 @@ class LabelGroup(msgspec.Struct):
 
     def holds(self, task: Task | EndedTask) -> bool:
         """Whether a task belongs to this group, as far as its label is known."""
+        if self.by_site:
+            return not self.coro and task.site == self.site
         return task.coro == self.coro and task.label == self.label
 
     def live_tasks(self, tasks: Iterable[Task]) -> Iterator[Task]:
@@ -232,10 +236,11 @@ class MergedGroup(LabelGroup):
 
 
 class LabelGroups(dict[int, LabelGroup]):
-    """The groups of a program, by number."""
+    """The groups of a program by coroutine and label, by number; those by creation site are in `by_site`."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.by_site: dict[int, LabelGroup] = {}
         self.since: float | None = None
         """When counting began; None before the first row."""
         self.looks = 0
@@ -245,27 +250,33 @@ class LabelGroups(dict[int, LabelGroup]):
         since = tick.since * SECOND
         if self.since is not None and abs(since - self.since) > 1e-3:
             self.clear()  # counting began anew
+            self.by_site.clear()
         self.since = since
         self.looks += 1
         for row in tick.rows:
-            if row.number in self or len(self) < MOST:
-                known = self.get(row.number)
+            known = self.find(row.number)
+            if known is not None or len(self) + len(self.by_site) < MOST:
                 before = None if known is None else known.age
                 group = self.take(row, tables.string(row.label) if row.label else None, tables)
                 if self.looks > 1:  # the first look has all since counting began
                     octaves = (group.age if before is None else group.age.minus(before)).octaves()
                     if octaves:
                         group.past.append(Ages(now, octaves))
-        for group in self.values():
+        for group in (*self.values(), *self.by_site.values()):
             if not group.marks or now - group.marks[-1][0] >= 0.5:
                 group.marks.append((now, group.ended, group.failed))
 
+    def find(self, number: int) -> LabelGroup | None:
+        """Return a group of either kind."""
+        return self.get(number) or self.by_site.get(number)
+
     def take(self, row: GroupRow, label: str | None, tables: Tables) -> LabelGroup:
         """Take a row, and return its group."""
-        group = self.get(row.number)
+        group = self.find(row.number)
         if group is None:
             group = LabelGroup(row.number, tables.string(row.coro), label, tables.site(row.site))
-            self[row.number] = group
+            group.by_site = bool(row.by_site)
+            (self.by_site if group.by_site else self)[row.number] = group
         group.version += 1
         group.row = row
         group.live, group.ended, group.failed = row.live, row.ended, row.failed
@@ -294,7 +305,8 @@ class LabelGroups(dict[int, LabelGroup]):
         """The rows of all groups, and the marks of each, for a keyframe; None if there are none."""
         if self.since is None:
             return None
-        groups = [(group, group.row) for group in self.values() if group.row is not None]
+        every = (*self.values(), *self.by_site.values())
+        groups = [(group, group.row) for group in every if group.row is not None]
         rows = [_encoded(group, row, numbers) for group, row in groups]
         marks = [[(us(at), ended, failed) for at, ended, failed in group.marks] for group, _ in groups]
         return GroupsTick(since=us(self.since), rows=rows), [each[-MOST_CARRIED:] for each in marks]
@@ -303,16 +315,17 @@ class LabelGroups(dict[int, LabelGroup]):
         """Become what was encoded."""
         self.apply(tick, tables, now)
         for row, each in zip(tick.rows, marks, strict=False):
-            if row.number in self:
-                self[row.number].marks = deque(((at * SECOND, n, m) for at, n, m in each), maxlen=MOST_MARKS)
+            group = self.find(row.number)
+            if group is not None:
+                group.marks = deque(((at * SECOND, n, m) for at, n, m in each), maxlen=MOST_MARKS)
 
     def frozen(self) -> LabelGroups:
         """Return an independent copy."""
         twin = LabelGroups()
         twin.since, twin.looks = self.since, self.looks
-        twin.update(
-            {number: replace(group, marks=group.marks.copy(), past=group.past.copy()) for number, group in self.items()}
-        )
+        for groups, copies in ((self, twin), (self.by_site, twin.by_site)):
+            for number, group in groups.items():
+                copies[number] = replace(group, marks=group.marks.copy(), past=group.past.copy())
         return twin
 
 

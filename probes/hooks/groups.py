@@ -1,4 +1,5 @@
-"""Groups: tasks of one coroutine and label, counted at the birth and at the end of each, so that none is missed.
+"""Groups: tasks of one coroutine and label, counted at the birth and at the end of each, so that none is missed; and
+tasks of one creation site, whose ends are counted.
 
 Births and ends are counted in the program's threads. With the hooks in C that is done by native/group.c, which asks
 here for what it does not know: the group of a code that it has not seen, and labels.
@@ -10,12 +11,13 @@ from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from ..base import protocol
+from ..base import protocol, sites
 from .backend import FREE_THREADED, native, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
+    from types import CodeType
 
     from .records import TaskRecord
 
@@ -27,6 +29,8 @@ MOST_GROUPS = 2000
 MOST_LABELS = 500
 """Most labels of one coroutine."""
 MOST_LABELLED = 3000
+MOST_SITES = 1000
+"""Most creation sites that have a group of their own."""
 OTHERS = "(others)"
 """The coroutine, or the label, of all beyond the bounds."""
 AGE, RAN, QUEUED, WAITED = range(4)
@@ -43,7 +47,7 @@ def bucket_of(seconds: float) -> int:
 
 
 class GroupCounts:
-    """What is counted of the tasks of one coroutine and label."""
+    """What is counted of the tasks of one coroutine and label, or of one creation site."""
 
     __slots__ = (
         "_buckets",
@@ -55,12 +59,12 @@ class GroupCounts:
         "errors",  # of the responses, those with status 500 and above
         "failed",
         "gone",  # collected without an end
-        "key",  # code of the coroutine, or the type of what is none
+        "key",  # code of the coroutine, or the type of what is none; of a site: code and line, or None
         "label",
         "live",
         "number",
         "responses",  # whose status could be read
-        "site",  # number of the coroutine's first line; -1 until somebody looks
+        "site",  # number of the creation site once somebody has looked; 0 of others
         "sums",  # seconds: age, ran, queued, waited
     )
 
@@ -135,6 +139,11 @@ class Groups:
         self.by_key: dict[Any, GroupCounts] = {}
         self.by_label: dict[tuple[Any, str], GroupCounts] = {}
         self.all: list[GroupCounts] = []
+        self.by_site: dict[Any, GroupCounts] = {}
+        """By file, line and function; None: of tasks without a creation site; OTHERS: of those beyond MOST_SITES."""
+        self._by_instruction: dict[tuple[int, int], tuple[CodeType | None, GroupCounts]] = {}
+        """The same by the code's id and instruction; the code is kept, so that no other gets its id."""
+        self._last = 0
         self.on_made: Callable[[GroupCounts, Any], None] | None = None
         """Called with a new group and a coroutine: may set `adapter`."""
         self.source_of: Callable[[GroupCounts, Any], Any] = _no_source
@@ -199,8 +208,30 @@ class Groups:
         return group
 
     def _add(self, key: Any, coro: str, label: str | None = None) -> GroupCounts:
-        group = GroupCounts(len(self.all) + 1, key, coro, label)
+        self._last += 1
+        group = GroupCounts(self._last, key, coro, label)
         self.all.append(group)
+        return group
+
+    def of_site(self, code: CodeType | None, lasti: int) -> GroupCounts:
+        """The group of the tasks that an instruction makes: that of its line."""
+        instruction = (id(code), lasti)
+        known = self._by_instruction.get(instruction)
+        if known is not None:
+            return known[1]
+        line = 0 if code is None else sites.line_of(code, lasti)
+        key: Any = None if code is None else (code.co_filename, line, code.co_qualname)
+        group = self.by_site.get(key)
+        if group is None and len(self.by_site) >= MOST_SITES:
+            key = OTHERS
+            group = self.by_site.get(key)
+        if group is None:
+            self._last += 1
+            place = None if code is None or key == OTHERS else (code, line)
+            group = self.by_site[key] = GroupCounts(self._last, place, OTHERS if key == OTHERS else "")
+        if len(self._by_instruction) >= 2 * MOST_SITES:
+            self._by_instruction.clear()
+        self._by_instruction[instruction] = (code, group)
         return group
 
     def forget(self) -> None:
@@ -242,7 +273,10 @@ class Groups:
             shared.forget_groups()
         self.by_key.clear()
         self.by_label.clear()
+        self.by_site.clear()
+        self._by_instruction.clear()
         self.all = []
+        self._last = 0
         self.since = monotonic()
         self.version += 1
 
@@ -291,9 +325,9 @@ def _leave(record: TaskRecord) -> None:
             if status is not None:
                 group.add_response(status)
     age = _NAN if record.born is None else record.ended - record.born
-    group.add(
-        record.id, record.outcome, record.ended, age, record.busy if record.counted is None else _NAN, record.scheduled
-    )
+    ran = record.busy if record.counted is None else _NAN
+    for one in (group, groups.of_site(record.code, record.lasti)):
+        one.add(record.id, record.outcome, record.ended, age, ran, record.scheduled)
 
 
 enter: Callable[[TaskRecord, Any], None] = _enter
@@ -305,5 +339,6 @@ if shared is not None:
         lambda group, coro: groups.source_of(group, coro),
         groups.labelled,
         lambda record, source: groups.status_of(record, source),
+        groups.of_site,
     )
     enter, leave = shared.enter_group, shared.leave_group

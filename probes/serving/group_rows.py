@@ -7,7 +7,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from ..hooks import reading
-from ..hooks.groups import AGE, QUEUED, RAN, WAITED, GroupCounts, groups
+from ..hooks.groups import AGE, OTHERS, QUEUED, RAN, WAITED, GroupCounts, groups
 from ..inspection import detail
 from ..sampling.rows import microseconds
 
@@ -34,8 +34,8 @@ class GroupRows:
         self._version = -1
         self._lines: dict[int, int] = {}  # by task: the line at which it was last seen waiting
 
-    def rows(self, now: float) -> dict[str, Any] | None:
-        """The `groups` of a tick; None if it is not time yet."""
+    def rows(self, now: float, by_site: bool) -> dict[str, Any] | None:
+        """The `groups` of a tick; None if it is not time yet. `by_site`: those of creation sites as well."""
         if now < self._due:
             return None
         self._due = now + min(self.every, 2.0 ** min(self._looks, 9))
@@ -44,20 +44,44 @@ class GroupRows:
             self._version = groups.version
             self._sent.clear()
         live, oldest = self._look_at_live()
+        of_sites = self._of_sites(live) if by_site else []
         changed = []
-        for group in groups.all[:]:
+        for group in [*groups.all, *of_sites]:
             shown = group.live + live.get(group.number, 0)
             state = (shown, group.ended, group.gone)
             if self._sent.get(group.number, (0, 0, 0)) != state or group.number in oldest:
                 changed.append((self._sent.get(group.number) is not None, group, state))
         changed.sort(key=lambda one: one[0])  # those that the viewer does not know first
+        sites = {group.number for group in of_sites}
         rows = []
         for number, (_, group, state) in enumerate(changed[:MOST_ROWS]):
             if number % 10 == 9:
                 detail.yield_gil_if_due()
             self._sent[group.number] = state
-            rows.append(self._row(group, state[0], oldest.get(group.number)))
+            rows.append(self._row(group, state[0], oldest.get(group.number), group.number in sites))
         return {"since": self._host.clock.unix(groups.since), "rows": rows}
+
+    def _of_sites(self, live: dict[int, int]) -> list[GroupCounts]:
+        """The groups of creation sites. Their live tasks, which no hook counts, are added to `live`."""
+        sampler = self._host.sampler
+        counts: dict[int, int] = {}
+        if len(sampler.by_id) <= MOST_READ:
+            for number, record in enumerate(list(sampler.by_id.values())):
+                if number % _SLICE == _SLICE - 1:
+                    detail.yield_gil_if_due()
+                if not record.outcome:
+                    if record.site not in counts:
+                        groups.of_site(record.code, record.lasti)  # none of its tasks may have ended yet
+                    counts[record.site] = counts.get(record.site, 0) + 1
+        else:  # of those born since counting began
+            counts = {site: known.born - known.ended for site, known in sampler.site_counts.items()}
+        found = list(groups.by_site.values())
+        for group in found:
+            if not group.site and group.key is not None:
+                group.site = sampler.tables.site(*group.key)
+            if group.coro != OTHERS:
+                live[group.number] = max(counts.get(group.site, 0), 0)
+        return found
 
     def _look_at_live(self) -> tuple[dict[int, int], dict[int, TaskRecord]]:
         """By number of a group: how many live tasks count there by their label, and the oldest of each."""
@@ -81,11 +105,11 @@ class GroupRows:
                     oldest[group.number] = record
         return live, oldest
 
-    def _row(self, group: GroupCounts, live: int, oldest: TaskRecord | None) -> list[Any]:
+    def _row(self, group: GroupCounts, live: int, oldest: TaskRecord | None, by_site: bool) -> list[Any]:
         """The protocol.GROUP_ROW of a group."""
         tables = self._host.sampler.tables
         code = group.key
-        site = tables.site(code, code.co_firstlineno) if isinstance(code, CodeType) else 0
+        site = tables.site(code, code.co_firstlineno) if isinstance(code, CodeType) else group.site
         slowest = [
             [task, microseconds(age), self._host.clock.unix(ended), outcome, self._lines.get(task, 0)]
             for task, age, ended, outcome in group.slowest()
@@ -106,6 +130,7 @@ class GroupRows:
             None if oldest is None else self._oldest(oldest),
             group.responses,
             group.errors,
+            int(by_site),
         ]
 
     def _oldest(self, record: TaskRecord) -> list[int] | None:

@@ -31,7 +31,7 @@ class Watch:
         self.locals = False
         self.memory = False
         self.findings = False
-        self.groups = False
+        self.groups = self.groups_by_site = False
         self.threads = 0
         self.gil = False
         self.flame = 0
@@ -104,6 +104,7 @@ _FIELDS: dict[str, Callable[[dict[str, Any], str], Any]] = {
     "memory": flag,
     "findings": flag,
     "groups": flag,
+    "groups_by_site": flag,
     "gil": flag,
     "threads": lambda frame, name: int(number(frame, name, 0, 60)),
     "flame": _flame,

@@ -34,6 +34,7 @@ SCOPES = {
     "slow": "Slow callbacks",
     "past": "The past",
     "ended": "Ended, an ended task",
+    "group_list": "Groups",
     "groups": "Groups, a group",
     "output": "Output",
     "memory": "Memory",
@@ -188,6 +189,7 @@ KEYS: tuple[Key, ...] = (
     # Groups
     Key("group_why", "w", "w", "why", "Why", "why its slowest tasks were late, and what they wait for", "groups", 6),
     Key("group_waits", "W", "W", "waits", "Waits", "what all tasks wait for", "groups", 7),
+    Key("group_by", "b", "b", "by", "By site", "by coroutine and label, or by creation site", "group_list", 8),
     # Memory
     Key(
         "trace",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from monitor import formatting as fmt
 from monitor.store.columns import wait_text
 from monitor.store.group_columns import bar as time_bar
+from monitor.store.group_columns import title
 from monitor.store.label_groups import LOOKS, PARTS, LabelGroup, middle
 from monitor.store.labels import site_text, when
 from monitor.store.store import Store
@@ -38,8 +39,8 @@ def group_page(store: Store, group: LabelGroup, cells: int) -> list[Line]:
         ("   counted for ", fmt.UNKNOWN if since is None else fmt.age(store.now - since)),
     ]
     lines = [
-        line((group.label or group.coro, "strong"), *([("  ", "dim"), (group.coro, "dim")] if group.label else [])),
-        line(*[(text, style) for title, figure in figures for text, style in ((title, "dim"), (figure, "strong"))]),
+        line((title(group, store), "strong"), *([("  ", "dim"), (group.coro, "dim")] if group.label else [])),
+        line(*[(text, style) for name, figure in figures for text, style in ((name, "dim"), (figure, "strong"))]),
         BLANK,
         heading("Where the time of the ended ones went", cells, "p50, p90, p99"),
         *_parts(group),

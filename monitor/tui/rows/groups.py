@@ -1,4 +1,4 @@
-"""The rows of the Groups screen: tasks by coroutine and label."""
+"""The rows of the Groups screen: tasks by coroutine and label, or by creation site."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ class GroupRows(SearchedRows[LabelGroup]):
 
     columns = LABEL_GROUPS
     default_sort = "total"
+    by_site = False
 
     def choose(self) -> list[LabelGroup]:
         """All groups with a task."""
-        return self.search([group for group in self.store.label_groups.values() if group.started])
+        groups = self.store.label_groups
+        return self.search([group for group in (groups.by_site if self.by_site else groups).values() if group.started])
 
     def now(self, row: LabelGroup) -> LabelGroup:
         """The group as it is now."""
-        return self.store.label_groups.get(row.number) or row
+        return self.store.label_groups.find(row.number) or row
 
     def key_of(self, row: LabelGroup) -> Hashable:
         """The number of the group."""

@@ -1,4 +1,4 @@
-"""The Groups screen: tasks by coroutine and label; Enter opens a group."""
+"""The Groups screen: tasks by coroutine and label, or by creation site; Enter opens a group."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from monitor.store.label_groups import NOT_COUNTED, WHILE_WATCHED
 from monitor.tui.base.keys import bindings
-from monitor.tui.base.paint import Line, line
+from monitor.tui.base.paint import Line, Part, line
 from monitor.tui.pages.group import group_page
 from monitor.tui.rows.base import Rows
 from monitor.tui.rows.groups import GroupRows
@@ -19,8 +19,8 @@ class GroupsScreen(TableScreen):
     """What endpoints, jobs and coroutines do: rate, failures, percentiles, where the time goes."""
 
     MODE = "groups"
-    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "groups")
-    BINDINGS: ClassVar[list[Any]] = bindings("groups")
+    SCOPES: ClassVar[tuple[str, ...]] = ("app", "views", "table", "group_list", "groups")
+    BINDINGS: ClassVar[list[Any]] = bindings("group_list", "groups")
 
     def first_rows(self) -> Rows[Any]:
         """The largest total first."""
@@ -29,7 +29,22 @@ class GroupsScreen(TableScreen):
 
     def wants(self) -> dict[str, Any]:
         """What this screen subscribes to: the groups."""
-        return {"window": [], "detail": None, "groups": True}
+        return {"window": [], "detail": None, "groups": True, "groups_by_site": self.groups.by_site}
+
+    def about(self) -> tuple[Part, ...]:
+        """What the groups are, if it is not what their label says, and the order."""
+        what: tuple[Part, ...] = (("by creation site", "text"), ("  ", "text")) if self.groups.by_site else ()
+        return (*what, *super().about())
+
+    def label(self, key_id: str, label: str) -> str:
+        """Labels `b` with what it switches to."""
+        return "By label" if key_id == "group_by" and self.groups.by_site else super().label(key_id, label)
+
+    def action_by(self) -> None:
+        """Switches between groups of labels and of creation sites."""
+        self.groups.by_site = not self.groups.by_site
+        self.rearrange()
+        self.update_view()
 
     def apply_filter(self, text: str) -> None:
         """Show the groups that contain all words of `text`."""
@@ -57,7 +72,9 @@ class GroupsScreen(TableScreen):
 
     def action_why(self) -> None:
         """Explains why the tasks of the selected group were late."""
-        if isinstance(self.table.current, int):
+        if self.groups.by_site:
+            self.looptop.say("only by coroutine and label: press b")
+        elif isinstance(self.table.current, int):
             self.looptop.open_group_why(self.table.current)
 
     def action_waits(self) -> None:
@@ -77,13 +94,14 @@ class GroupScreen(PageScreen):
 
     def wants(self) -> dict[str, Any]:
         """Requests the groups, and where its live tasks wait."""
-        group = self.looptop.store.label_groups.get(self.number)
+        group = self.looptop.store.label_groups.find(self.number)
         window = [] if group is None else [task.id for task in group.live_tasks(self.looptop.store.tasks.values())]
-        return {"window": window[:100], "detail": None, "groups": True}
+        by_site = group is not None and group.by_site
+        return {"window": window[:100], "detail": None, "groups": True, "groups_by_site": by_site}
 
     def lines(self, cells: int) -> list[Line]:
         """Build the page of one group: durations, waits and live tasks."""
-        group = self.store.label_groups.get(self.number)
+        group = self.store.label_groups.find(self.number)
         if group is None or self.of_another_session:
             return [line(("This group belongs to another session; Esc goes back.", "warn"))]
         return group_page(self.store, group, cells)

@@ -1,4 +1,5 @@
-/* Groups: tasks of one coroutine and label, counted at the birth and at the end of each, so that none is missed.
+/* Groups: tasks of one coroutine and label, counted at the birth and at the end of each, so that none is missed; and
+ * tasks of one creation site, whose ends are counted.
  *
  * The twin in Python is probes/hooks/groups.py. A group is found by the code of the coroutine; which label a task has is
  * asked in Python, and only of coroutines that an adapter knows (probes/labels).
@@ -7,14 +8,8 @@
 #include <math.h>
 #include <stddef.h>
 
-#define PARTS 16 /* of an octave: the middle of a bucket is within 3.1 % of everything in it */
-#define OCTAVES 38
 #define SLOWEST 5
 enum { AGE, RAN, QUEUED, WAITED, DISTRIBUTIONS };
-
-typedef struct {
-    uint32_t *octaves[OCTAVES]; /* NULL: nothing counted there */
-} Distribution;
 
 typedef struct {
     int64_t id;
@@ -76,8 +71,8 @@ static int bucket_of(double seconds) {
     return octave * PARTS + (int)((whole >> (octave - 1)) & (PARTS - 1));
 }
 
-static int distribution_add(Distribution *self, double seconds) {
-    int bucket = bucket_of(seconds), octave = bucket / PARTS;
+static int count_in(Distribution *self, int bucket) {
+    int octave = bucket / PARTS;
     if (UNLIKELY(self->octaves[octave] == NULL)) {
         self->octaves[octave] = PyMem_Calloc(PARTS, sizeof(uint32_t));
         if (self->octaves[octave] == NULL)
@@ -85,6 +80,37 @@ static int distribution_add(Distribution *self, double seconds) {
     }
     self->octaves[octave][bucket % PARTS] += self->octaves[octave][bucket % PARTS] != UINT32_MAX;
     return 0;
+}
+
+int distribution_add(Distribution *self, double seconds) { return count_in(self, bucket_of(seconds)); }
+
+/* Buckets that hold something, and how much, in turn. */
+PyObject *distribution_list(const Distribution *self) {
+    PyObject *list = PyList_New(0), *number;
+    int octave, part, failed = 0;
+    for (octave = 0; list != NULL && octave < OCTAVES; octave++) {
+        const uint32_t *counts = self->octaves[octave];
+        for (part = 0; counts != NULL && part < PARTS; part++) {
+            long long pair[2] = {octave * PARTS + part, counts[part]};
+            int index;
+            for (index = 0; counts[part] && index < 2 && !failed; index++) {
+                number = PyLong_FromLongLong(pair[index]);
+                failed = number == NULL || PyList_Append(list, number) < 0;
+                Py_XDECREF(number);
+            }
+        }
+        if (failed)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+void distribution_free(Distribution *self) {
+    int octave;
+    for (octave = 0; octave < OCTAVES; octave++) {
+        PyMem_Free(self->octaves[octave]);
+        self->octaves[octave] = NULL;
+    }
 }
 
 static void add_exemplar(GroupCounts *self, int64_t id, double age, double ended, int outcome) {
@@ -101,23 +127,31 @@ static void add_exemplar(GroupCounts *self, int64_t id, double age, double ended
     self->slowest[place] = (Exemplar){id, age, ended, outcome};
 }
 
-/* Counts an end. `age` is NAN where the birth was not seen, `ran` where not every step was. */
-static int count_end(GroupCounts *self, int64_t id, int outcome, double ended, double age, double ran, double queued) {
+/* Counts an end in its groups: that of its coroutine or label, and that of its creation site, either of which may be
+ * NULL. `age` is NAN where the birth was not seen, `ran` where not every step was. */
+static int count_end(GroupCounts *const groups[2], int64_t id, int outcome, double ended, double age, double ran, double queued) {
     double values[DISTRIBUTIONS] = {age, ran, queued, age - ran - queued};
-    int index;
-    self->ended++;
-    self->failed += outcome == FAILED;
-    self->cancelled += outcome == CANCELLED;
-    if (isnan(age))
-        return 0;
-    add_exemplar(self, id, age, ended, outcome);
-    for (index = AGE; index < (isnan(ran) ? RAN : DISTRIBUTIONS); index++) {
+    int buckets[DISTRIBUTIONS], known = isnan(age) ? 0 : isnan(ran) ? RAN : DISTRIBUTIONS, index, which;
+    for (index = 0; index < known; index++) {
         if (values[index] < 0.0)
             values[index] = 0.0;
-        self->sums[index] += values[index];
-        if (distribution_add(&self->distributions[index], values[index]) < 0) {
-            PyErr_NoMemory();
-            return -1;
+        buckets[index] = bucket_of(values[index]);
+    }
+    for (which = 0; which < 2; which++) {
+        GroupCounts *self = groups[which];
+        if (self == NULL)
+            continue;
+        self->ended++;
+        self->failed += outcome == FAILED;
+        self->cancelled += outcome == CANCELLED;
+        if (known)
+            add_exemplar(self, id, age, ended, outcome);
+        for (index = 0; index < known; index++) {
+            self->sums[index] += values[index];
+            if (count_in(&self->distributions[index], buckets[index]) < 0) {
+                PyErr_NoMemory();
+                return -1;
+            }
         }
     }
     return 0;
@@ -529,9 +563,46 @@ static PyObject *find_labelled(State *state, PyObject *record, GroupCounts *grou
     return labelled;
 }
 
+/* The group of the tasks that an instruction makes; a new reference. NULL: none, or an error. */
+static PyObject *find_site_group(State *state, PyObject *code, int32_t lasti) {
+    size_t place = ((uintptr_t)code >> 4) + (size_t)lasti * UINT64_C(0x9E3779B97F4A7C15), index;
+    SiteGroup *slot, old;
+    PyObject *function = state->on_site_group, *number, *found;
+    place = (place * UINT64_C(0x9E3779B97F4A7C15)) >> 32;
+    for (index = 0; index < GROUP_PROBES; index++) {
+        slot = &state->site_groups[(place + index) % GROUPS];
+        if (slot->group == NULL)
+            break;
+        if (LIKELY(slot->code == code && slot->lasti == lasti)) {
+            Py_INCREF(slot->group);
+            return slot->group;
+        }
+    }
+    if (function == NULL || (number = PyLong_FromLong(lasti)) == NULL)
+        return NULL;
+    found = PyObject_CallFunctionObjArgs(function, code == NULL ? Py_None : code, number, NULL);
+    Py_DECREF(number);
+    if (found == NULL)
+        return NULL;
+    if (!is_instance(found, state->group_type)) {
+        Py_DECREF(found);
+        PyErr_SetString(PyExc_TypeError, "a GroupCounts is expected");
+        return NULL;
+    }
+    slot = &state->site_groups[(place + (index < GROUP_PROBES ? index : 0)) % GROUPS];
+    old = *slot;
+    Py_XINCREF(code); /* so that no other code gets its address */
+    Py_INCREF(found);
+    *slot = (SiteGroup){code, found, lasti};
+    Py_XDECREF(old.code);
+    Py_XDECREF(old.group);
+    return found;
+}
+
 int group_leave(State *state, PyObject *record) {
     Fields *fields = FIELDS(record);
     GroupCounts *base = (GroupCounts *)fields->group, *group = base;
+    PyObject *site;
     PyObject *labelled;
     Extra *extra;
     int failed = 0;
@@ -565,9 +636,14 @@ int group_leave(State *state, PyObject *record) {
             Py_CLEAR(extra->seen);
         }
     }
-    if (!failed)
-        failed = count_end(group, fields->id, fields->outcome, fields->ended, fields->ended - fields->born,
-                           fields->counted == 0 ? fields->busy : NAN, fields->scheduled);
+    if (!failed) {
+        site = find_site_group(state, fields->code, fields->lasti);
+        failed = site == NULL && PyErr_Occurred() ? -1 : 0;
+        if (!failed)
+            failed = count_end((GroupCounts *[]){group, (GroupCounts *)site}, fields->id, fields->outcome, fields->ended,
+                               fields->ended - fields->born, fields->counted == 0 ? fields->busy : NAN, fields->scheduled);
+        Py_XDECREF(site);
+    }
     if (group != base)
         Py_DECREF((PyObject *)group);
     Py_DECREF((PyObject *)base);
@@ -648,8 +724,13 @@ void group_drop(PyObject *record) {
 
 void groups_forget(State *state) {
     int index;
-    for (index = 0; index < GROUPS; index++)
+    for (index = 0; index < GROUPS; index++) {
+        SiteGroup old = state->site_groups[index];
+        state->site_groups[index] = (SiteGroup){NULL, NULL, 0};
+        Py_XDECREF(old.code);
+        Py_XDECREF(old.group);
         Py_CLEAR(state->groups[index]);
+    }
 }
 
 /* Methods of the state. */
@@ -663,8 +744,8 @@ static int is_record(State *state, PyObject *record) {
 
 PyObject *learn_groups(PyObject *op, PyObject *args) {
     State *self = (State *)op;
-    PyObject *coroutine, *on_group, *on_source, *on_label, *on_status;
-    if (!PyArg_ParseTuple(args, "OOOOO", &coroutine, &on_group, &on_source, &on_label, &on_status))
+    PyObject *coroutine, *on_group, *on_source, *on_label, *on_status, *on_site_group;
+    if (!PyArg_ParseTuple(args, "OOOOOO", &coroutine, &on_group, &on_source, &on_label, &on_status, &on_site_group))
         return NULL;
     if (self->on_group == NULL) {
         Py_INCREF(coroutine);
@@ -676,6 +757,8 @@ PyObject *learn_groups(PyObject *op, PyObject *args) {
         self->on_label = on_label;
         Py_INCREF(on_status);
         self->on_status = on_status;
+        Py_INCREF(on_site_group);
+        self->on_site_group = on_site_group;
         self->on_group = on_group;
     }
     Py_RETURN_NONE;
@@ -726,31 +809,13 @@ static int tally_init(PyObject *op, PyObject *args, PyObject *kwargs) {
 }
 
 static PyObject *tally_histogram(PyObject *op, PyObject *which) {
-    GroupCounts *self = (GroupCounts *)op;
-    PyObject *list, *number;
     long kind = PyLong_AsLong(which);
-    int octave, part, failed = 0;
     if (kind < 0 || kind >= DISTRIBUTIONS) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_ValueError, "no such distribution");
         return NULL;
     }
-    list = PyList_New(0);
-    for (octave = 0; list != NULL && octave < OCTAVES; octave++) {
-        uint32_t *counts = self->distributions[kind].octaves[octave];
-        for (part = 0; counts != NULL && part < PARTS; part++) {
-            long long pair[2] = {octave * PARTS + part, counts[part]};
-            int index;
-            for (index = 0; counts[part] && index < 2 && !failed; index++) {
-                number = PyLong_FromLongLong(pair[index]);
-                failed = number == NULL || PyList_Append(list, number) < 0;
-                Py_XDECREF(number);
-            }
-        }
-        if (failed)
-            Py_CLEAR(list);
-    }
-    return list;
+    return distribution_list(&((GroupCounts *)op)->distributions[kind]);
 }
 
 static PyObject *tally_slowest(PyObject *op, PyObject *unused) {
@@ -772,7 +837,7 @@ static PyObject *tally_add(PyObject *op, PyObject *args) {
     int outcome;
     double ended, age, ran, queued;
     if (!PyArg_ParseTuple(args, "Lidddd", &id, &outcome, &ended, &age, &ran, &queued) ||
-        count_end((GroupCounts *)op, id, outcome, ended, age, ran, queued) < 0)
+        count_end((GroupCounts *[]){(GroupCounts *)op, NULL}, id, outcome, ended, age, ran, queued) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -796,10 +861,9 @@ static void tally_dealloc(PyObject *op) {
     GroupCounts *self = (GroupCounts *)op;
     PyTypeObject *type = Py_TYPE(op);
     freefunc release = PyType_GetSlot(type, Py_tp_free);
-    int kind, octave;
+    int kind;
     for (kind = 0; kind < DISTRIBUTIONS; kind++)
-        for (octave = 0; octave < OCTAVES; octave++)
-            PyMem_Free(self->distributions[kind].octaves[octave]);
+        distribution_free(&self->distributions[kind]);
     drop_plan(self);
     Py_XDECREF(self->key);
     Py_XDECREF(self->label);
@@ -835,7 +899,7 @@ static PyMethodDef tally_methods[] = {
     {NULL},
 };
 static PyType_Slot tally_slots[] = {
-    {Py_tp_doc, "What is counted of the tasks of one coroutine and label."},
+    {Py_tp_doc, "What is counted of the tasks of one coroutine and label, or of one creation site."},
     {Py_tp_init, tally_init},
     {Py_tp_members, tally_members},
     {Py_tp_getset, tally_getset},

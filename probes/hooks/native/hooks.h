@@ -2,7 +2,8 @@
  * the same tests.
  *
  * record.c       TaskRecord, the C part of LoopRecord, and SiteCounts
- * group.c        tasks of one coroutine and label, counted at birth and end
+ * group.c        tasks of one coroutine and label, or of one creation site, counted at birth and end
+ * collector.c    how long collections of garbage take
  * table.c        records by task, the queue of changed records, counts of short-lived tasks by site
  * hook.c         the Hook type, which replaces a function, and handling of a hook that raises
  * create_task.c  the hooks of create_task: records of tasks, their creation sites and parents
@@ -102,6 +103,14 @@ typedef struct {
 typedef struct Ring Ring;
 typedef struct Litter Litter; /* see reading.c */
 
+#define PARTS 16 /* of an octave: the middle of a bucket is within 3.1 % of everything in it */
+#define OCTAVES 38
+
+/* Durations, counted in logarithmic buckets. */
+typedef struct {
+    uint32_t *octaves[OCTAVES]; /* NULL: nothing counted there */
+} Distribution;
+
 /* The part of a LoopRecord that every callback touches. */
 typedef struct {
     PyObject_HEAD
@@ -173,6 +182,19 @@ typedef struct {
 #define GROUPS 512 /* in the cache of those by code, and how many places are looked at */
 #define GROUP_PROBES 4
 
+/* The group of the tasks that one instruction makes. */
+typedef struct {
+    PyObject *code, *group; /* code: NULL for no line of anybody's */
+    int32_t lasti;
+} SiteGroup;
+
+#define GENERATIONS 3
+#define PAUSES 64 /* the newest of LONG_PAUSE or more */
+
+typedef struct {
+    double began, ended;
+} Pause;
+
 /* Slots of asyncio's Handle. */
 enum { CALLBACK, ARGS, CANCEL, LOOP, SOURCE, REPR, CONTEXT, SLOTS };
 
@@ -202,6 +224,8 @@ typedef struct State {
     traverseproc coroutine_traverse;
     PyTypeObject *group_type;
     PyObject *groups[GROUPS];
+    PyObject *on_site_group;
+    SiteGroup site_groups[GROUPS];
     Kind kinds[KINDS];
     Site sites[KINDS];
     int64_t last_id, lost;
@@ -211,6 +235,11 @@ typedef struct State {
     double slow_threshold;
     int origin_depth, named, most_named;
     Ring *ring; /* NULL: steps are not recorded */
+    PyObject **collector_slot, *programs_callbacks, *own_callbacks; /* see collector.c; NULL: it is not timed */
+    double collection_began, collecting[GENERATIONS], longest_collection; /* seconds in all; the longest since the last look */
+    Distribution collections[GENERATIONS];
+    Pause pauses[PAUSES];
+    unsigned last_pause;
     char watching, closed; /* closed: the probe has left, and the tables stay empty: no collector looks into them */
 } State;
 
@@ -257,6 +286,16 @@ PyObject *watch_later(PyObject *state, PyObject *args);
 int group_look_again(State *state, PyObject *record);
 int group_see(State *state, PyObject *record, PyObject *seen);
 PyObject *forget_groups(PyObject *state, PyObject *unused);
+int distribution_add(Distribution *self, double seconds);
+PyObject *distribution_list(const Distribution *self);
+void distribution_free(Distribution *self);
+
+/* collector.c */
+PyObject *time_collections(PyObject *state, PyObject *unused);
+PyObject *leave_collections(PyObject *state, PyObject *unused);
+PyObject *take_collections(PyObject *state, PyObject *unused);
+PyObject *collection_pauses(PyObject *state, PyObject *unused);
+PyObject *collection_times(PyObject *state, PyObject *unused);
 
 /* table.c */
 extern PyType_Spec records_spec, changed_spec, aggregates_spec;
@@ -313,6 +352,7 @@ void trace_step(State *state, LoopClock *clock, Fields *fields, double ready, do
 void trace_callback(State *state, LoopClock *clock, PyObject *callback, double ready, double started, double ended);
 void trace_born(State *state, Fields *fields, PyObject *coro);
 void trace_end(State *state, Fields *fields);
+void trace_collection(State *state, double began, double ended, long generation);
 void trace_free(State *state);
 PyObject *trace_start(PyObject *op, PyObject *args);
 PyObject *trace_stop(PyObject *op, PyObject *unused);
@@ -322,7 +362,6 @@ PyObject *trace_read(PyObject *op, PyObject *args);
 PyObject *trace_places(PyObject *op, PyObject *number);
 PyObject *trace_stats(PyObject *op, PyObject *unused);
 PyObject *trace_refers(PyObject *op, PyObject *object);
-PyObject *trace_gc(PyObject *op, PyObject *args);
 
 /* What runs now, for whoever it makes ready. */
 static inline void trace_begin(State *state, LoopClock *clock, PyObject *callback, PyObject *handle, int how,

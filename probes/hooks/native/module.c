@@ -240,7 +240,7 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
     X(handle_type) X(timer_type) X(task_type) X(future_type) X(first_step_type) X(deque_type) X(records) X(changed) X(site_aggregates)   \
     X(python_step) X(making) X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
     X(adopt) X(report_end) X(kind_of) X(site_of) X(stack_of) X(coroutine_type) X(on_group) X(on_source) X(on_label)  \
-    X(on_status) X(loop_getter) X(exception_getter) X(waiter_getter) X(label_variable) X(on_seen) X(later) X(on_later) \
+    X(on_status) X(on_site_group) X(loop_getter) X(exception_getter) X(waiter_getter) X(label_variable) X(on_seen) X(later) X(on_later) \
     X(group_type)
 
 static int state_traverse(PyObject *op, visitproc visit, void *arg) {
@@ -255,8 +255,11 @@ static int state_traverse(PyObject *op, visitproc visit, void *arg) {
         Py_VISIT(self->sites[index].made);
         Py_VISIT(self->sites[index].code);
     }
-    for (index = 0; index < GROUPS; index++)
+    for (index = 0; index < GROUPS; index++) {
         Py_VISIT(self->groups[index]);
+        Py_VISIT(self->site_groups[index].code);
+        Py_VISIT(self->site_groups[index].group);
+    }
     return 0;
 }
 
@@ -275,9 +278,12 @@ static void state_dealloc(PyObject *op) {
     State *self = (State *)op;
     PyTypeObject *type = Py_TYPE(op);
     freefunc release = PyType_GetSlot(type, Py_tp_free);
+    int index;
     PyObject_GC_UnTrack(op);
     forget(self);
     trace_free(self);
+    for (index = 0; index < GENERATIONS; index++)
+        distribution_free(&self->collections[index]);
     if (self->alarm != NULL)
         PyThread_free_lock(self->alarm);
     groups_forget(self);
@@ -295,13 +301,13 @@ static PyMemberDef state_members[] = {
     {"named", T_INT, offsetof(State, named), 0, NULL},
     {"most_named", T_INT, offsetof(State, most_named), 0, NULL},
     {"lost", T_LONGLONG, offsetof(State, lost), 0, NULL},
+    {"rest_ends", T_LONGLONG, offsetof(State, rest_ends), READONLY, NULL},
     {"records", T_OBJECT, offsetof(State, records), READONLY, NULL},
     {"changed", T_OBJECT, offsetof(State, changed), READONLY, NULL},
     {"site_aggregates", T_OBJECT, offsetof(State, site_aggregates), READONLY, NULL},
     {"loops", T_OBJECT, offsetof(State, loops), READONLY, NULL},
     {"python_step", T_OBJECT, offsetof(State, python_step), 0, NULL},
     {"making", T_OBJECT, offsetof(State, making), 0, NULL},
-    {"rest_ends", T_LONGLONG, offsetof(State, rest_ends), READONLY, NULL},
     {"on_loop", T_OBJECT, offsetof(State, on_loop), 0, NULL},
     {"on_slow", T_OBJECT, offsetof(State, on_slow), 0, NULL},
     {"on_error", T_OBJECT, offsetof(State, on_error), 0, NULL},
@@ -363,7 +369,11 @@ static PyMethodDef state_methods[] = {
     {"trace_places", trace_places, METH_O, "Code objects and instructions from a number on."},
     {"trace_stats", trace_stats, METH_NOARGS, "Events written, room for events, waits not described."},
     {"trace_refers", trace_refers, METH_O, "Whether there is a weak reference to an object."},
-    {"trace_gc", trace_gc, METH_VARARGS, "For gc.callbacks."},
+    {"time_collections", time_collections, METH_NOARGS, "Begins to time collections of garbage; False where it cannot."},
+    {"leave_collections", leave_collections, METH_NOARGS, "Ends that."},
+    {"take_collections", take_collections, METH_NOARGS, "Seconds of all, and the longest since the last call."},
+    {"collection_pauses", collection_pauses, METH_NOARGS, "Begin and end of the newest long ones."},
+    {"collection_times", collection_times, METH_NOARGS, "For each generation seconds and a histogram."},
     {"learn_reading", learn_reading, METH_VARARGS, "What is needed to read stacks."},
     {"read", (PyCFunction)(void (*)(void))read_object, METH_FASTCALL, "Calls a function with the object of a weak reference."},
     {"hold", hold, METH_O, "Holds an object until what is read is read; returns it."},

@@ -12,6 +12,7 @@
 #define MARK_EVERY 4096
 #define MARK_AFTER ((uint64_t)1 << 29) /* 134 s, so that 32 bits are unambiguous in between */
 #define LONG_WAIT ((uint32_t)4000) /* 1 ms */
+#define LONG_COLLECTION ((uint64_t)200) /* 50 µs */
 #define LONGEST_LIMIT ((uint32_t)256000) /* 64 ms */
 /* To describe a wait takes 3 to 4 µs. So many are described in 0.1 s, 0.2 % of a core at most, and more while
  * a viewer traces; where that is too few, only longer waits are from then on. */
@@ -49,7 +50,6 @@ struct Ring {
     PyObject *name_object; /* called with (number, object, globals or None) of each, as often as NAMES_A_WINDOW says */
     uint64_t written, size, marked_at, window_began;
     int64_t undescribed;
-    double gc_began;
     uint32_t since_mark, described, most_described, limit, places_used;
     uint32_t objects_used, named;
     Seen seen[SEEN];
@@ -57,7 +57,7 @@ struct Ring {
     uint16_t slots[2 * MOST_CODES];
 };
 
-static PyObject *str_cr_await, *str_cr_frame, *str_code, *str_get_coro, *str_when, *str_generation, *str_f_locals,
+static PyObject *str_cr_await, *str_cr_frame, *str_code, *str_get_coro, *str_when, *str_f_locals,
     *str_f_globals, *str_self, *str_sock, *str_h, *str_timeout_handle, *str_co_name, *str_get_when;
 
 static uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(at * RING_UNITS); }
@@ -437,6 +437,13 @@ void trace_end(State *state, Fields *fields) {
            fields->outcome, 0, (uint32_t)fields->id, 0);
 }
 
+/* Garbage was collected. */
+void trace_collection(State *state, double began, double ended, long generation) {
+    uint64_t from = units(began), took = units(ended) - from;
+    if (state->ring != NULL && took >= LONG_COLLECTION)
+        append(state->ring, TRACE_GC, 0, from, clipped(took), 0, generation > 0 ? (uint32_t)generation : 0, 0);
+}
+
 /* Control, from Python */
 
 void trace_free(State *state) {
@@ -460,7 +467,7 @@ static int names_setup(void) {
         const char *text;
     } all[] = {
         {&str_cr_await, "cr_await"}, {&str_cr_frame, "cr_frame"}, {&str_code, "__code__"},
-        {&str_get_coro, "get_coro"}, {&str_when, "_when"},        {&str_generation, "generation"},
+        {&str_get_coro, "get_coro"}, {&str_when, "_when"},
         {&str_f_locals, "f_locals"}, {&str_f_globals, "f_globals"}, {&str_self, "self"},
         {&str_sock, "sock"},         {&str_h, "h"},               {&str_timeout_handle, "timeout_handle"},
         {&str_co_name, "co_name"},   {&str_get_when, "when"},
@@ -595,27 +602,4 @@ PyObject *trace_refers(PyObject *op, PyObject *object) {
     Ring *ring = ((State *)op)->ring;
     Seen *seen = ring == NULL ? NULL : &ring->seen[((uintptr_t)object >> 4) % SEEN];
     return PyBool_FromLong(seen != NULL && seen->ref != NULL && REFERENT(seen->ref) == object);
-}
-
-/* trace_gc(phase, info): for gc.callbacks. */
-PyObject *trace_gc(PyObject *op, PyObject *args) {
-    State *state = (State *)op;
-    Ring *ring = state->ring;
-    PyObject *phase, *info, *generation;
-    double at = now();
-    if (!PyArg_ParseTuple(args, "OO", &phase, &info))
-        return NULL;
-    if (ring == NULL || !PyUnicode_Check(phase))
-        Py_RETURN_NONE;
-    if (PyUnicode_CompareWithASCIIString(phase, "start") == 0)
-        ring->gc_began = at;
-    else if (ring->gc_began != 0.0) {
-        uint64_t from = units(ring->gc_began), took = units(at) - from;
-        ring->gc_began = 0.0;
-        generation = PyDict_Check(info) ? PyDict_GetItemWithError(info, str_generation) : NULL;
-        if (took >= 200) /* 50 µs */
-            append(ring, TRACE_GC, 0, from, clipped(took), 0,
-                   generation != NULL && PyLong_Check(generation) ? (uint32_t)PyLong_AsLong(generation) : 0, 0);
-    }
-    Py_RETURN_NONE;
 }

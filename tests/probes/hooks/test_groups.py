@@ -122,7 +122,7 @@ def test_every_end_is_counted(pure: str, tmp_path: Path) -> None:
     environ = {"LOOPTOP_PURE": pure, "PYTHONPATH": str(ROOT)}
     with (
         Program(source(BODY), folder=tmp_path, env=environ) as program,
-        program.viewer(rate=4, groups=True) as viewer,
+        program.viewer(rate=4, groups=True, groups_by_site=True) as viewer,
     ):
         lines = []
         while (line := program.line()) != "over":
@@ -139,8 +139,15 @@ def test_every_end_is_counted(pure: str, tmp_path: Path) -> None:
                 if frame["type"] == "tick"
                 for row in frame.get("groups", {}).get("rows", ())
             ]
+            sites.update({row[3]: row for row in rows if row[18]})
             return [row for row in rows if viewer.strings[row[2]] == "job 2" and row[5] == 300]
 
+        sites: dict[int, list[object]] = {}
         row = viewer.until(known, "the group of job 2")[0]
+        wanted = {(0, 1100, 100, 0), (2, 3, 0, 3), (0, 600, 0, 0), (0, 7, 0, 0)}  # live, ended, failed, cancelled
+        viewer.until(lambda: known() and wanted <= {tuple(row[4:8]) for row in sites.values()}, "all creation sites")
+        made = next(row for row in sites.values() if row[5] == 1100)
+        assert viewer.site(made[3])[2] == "main" and len({tuple(viewer.site(number)) for number in sites}) == len(sites)
+        assert [sum(made[place][1::2]) for place in (10, 11, 12, 13)] == [1100] * 4
         assert viewer.strings[row[1]] == "work"
         assert row[9][0] >= 300 * 2000 and sum(row[10][1::2]) == 300

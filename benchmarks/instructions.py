@@ -105,6 +105,7 @@ def _hook(mode: str) -> Any:
     from probes.hooks import install
     from probes.hooks.loops import Loops
     from probes.hooks.registry import Registry
+    from probes.sampling import gc_pauses
     from probes.sampling.events import Events
     from probes.sampling.journal import Journal
     from probes.sampling.rows import Clock
@@ -121,6 +122,7 @@ def _hook(mode: str) -> Any:
     if mode in ("watched", "traced"):
         if mode == "traced":
             install.native_state.trace_start(4 << 20, lambda *_: None)
+            gc_pauses.start()
         sampler.start_counting()
         loops.watch()
         return sampler.sample

@@ -229,10 +229,7 @@ class Probe:
         else:
             self.ring.stop()
             self._stop_counting()
-        if demand.wants_steps():
-            self.ring.begin_trace()
-        else:
-            self.ring.end_trace()
+        self.ring.describe_more(demand.wants_steps())
         if not demand.wants_findings() and not self.box.on:
             self.sync_scanner.stop()
         self.memory.viewers_changed(viewer.session for viewer in self.server.viewers)
@@ -269,7 +266,7 @@ class Probe:
             self._sample(now, sessions)
             watched = self.demand.wants_findings()
             if watched or self.box.on:
-                self.sync_scanner.scan(now, watched)
+                self.sync_scanner.scan(now, watched, self.box.is_idle(now))
         self.box.feed(now)
 
     def _loop_is_blocked(self) -> None:

@@ -28,7 +28,7 @@ asan)
     "$python" -m pytest -q -p no:cacheprovider tests/probes/hooks/test_twins.py tests/probes/hooks/test_hostile_classes.py
     # Sampling, the step ring and groups, in programs of this Python only: it is for this one that the preload is right.
     TEST_PYTHONS=$("$python" -c 'import sys; print("{}.{}".format(*sys.version_info))') "$python" -m pytest -q \
-        -p no:cacheprovider tests/probes/test_flame.py tests/probes/trace tests/probes/hooks/test_groups.py -k "not planted"
+        -p no:cacheprovider tests/probes/test_flame.py tests/probes/trace tests/probes/hooks/test_groups.py tests/probes/sampling/test_gc_pauses.py -k "not planted"
     ;;
 references)
     debug=$(command -v "${DEBUG_PYTHON:-python3.11-dbg}") ||

@@ -152,6 +152,7 @@ class Worker:
         self._delays: dict[str, Histogram] = {}
         self._blocked: dict[str, Histogram] = {}
         self._durations = Durations()
+        self._collections = Durations()
         self._groups = OwnLabels(top)
         self._versions: dict[int, int] = {}
         self._gauges: dict[tuple[Metric, Labels], float] = {}
@@ -174,6 +175,7 @@ class Worker:
             for counter in self._counters.values():
                 counter.begin_session()
             self._durations.begin_session()
+            self._collections.begin_session()
             self._versions.clear()
             self._seen_seq, self._seen_unhandled = 0, 0.0
             self._forget_loops(set(self._heard))
@@ -296,6 +298,8 @@ class Worker:
                 (table.GC_UNCOLLECTABLE, one.uncollectable),
             ):
                 self._counters[metric].take(generation, (generation,), count)
+            if one.seconds is not None:
+                self._collections.take(number, generation, Distribution.of(one.times), one.seconds)
         self._set(table.MEMORY, (), process.rss)
         self._set(table.FDS, (), process.fds)
         self._set(table.THREADS, (), process.threads)
@@ -315,6 +319,8 @@ class Worker:
             yield Point(table.BLOCKED, (worker, line), histogram)
         for group, histogram in self._durations.totals.items():
             yield Point(table.DURATION, (worker, group), histogram)
+        for generation, histogram in self._collections.totals.items():
+            yield Point(table.GC_DURATION, (worker, generation), histogram)
         for (metric, labels), value in self._gauges.items():
             yield Point(metric, (worker, *labels), value)
 

@@ -165,6 +165,14 @@ GC_UNCOLLECTABLE = Metric(
     "Objects that the garbage collector could not free, by generation.",
     ("generation",),
 )
+GC_DURATION = Metric(
+    "cpython.gc.duration",
+    "cpython_gc_duration_seconds",
+    HISTOGRAM,
+    "s",
+    "How long runs of the garbage collector took, by generation; nothing else of the program runs meanwhile.",
+    ("generation",),
+)
 CPU = Metric("process.cpu.time", "process_cpu_seconds", COUNTER, "s", "CPU time of the process.")
 MEMORY = Metric("process.memory.usage", "process_resident_memory_bytes", GAUGE, "By", "Resident memory.")
 FDS = Metric("process.open_file_descriptor.count", "process_open_fds", GAUGE, "{descriptor}", "Open file descriptors.")
@@ -196,6 +204,7 @@ METRICS = (
     GC_RUNS,
     GC_COLLECTED,
     GC_UNCOLLECTABLE,
+    GC_DURATION,
     CPU,
     MEMORY,
     FDS,

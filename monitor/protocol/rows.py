@@ -24,6 +24,10 @@ Stack = Annotated[list[Int], msgspec.Meta(max_length=200)]
 """Numbers of sites, outermost first. A probe sends at most 100 frames."""
 
 
+Buckets = Annotated[list[Int], msgspec.Meta(max_length=1300)]
+"""A histogram: alternating bucket and count. A probe has 608 buckets at most."""
+
+
 def us(seconds: float) -> int:
     """Microseconds. The same integer comes back from `us(integer * SECOND)`, so nothing is lost in the store."""
     return round(seconds * 1e6)
@@ -106,6 +110,8 @@ class GcRow(Row, frozen=True):
     runs: Int
     collected: Int
     uncollectable: Int
+    seconds: Microseconds | None = None
+    times: Buckets = []
 
 
 class SiteRow(FlatRow, frozen=True):
@@ -147,10 +153,6 @@ class OldestRow(FlatRow, frozen=True):
     at: Int
 
 
-Buckets = Annotated[list[Int], msgspec.Meta(max_length=1300)]
-"""A histogram: alternating bucket and count. A probe has 608 buckets at most."""
-
-
 class GroupRow(Row, frozen=True):
     """The tasks of one coroutine and label since counting began."""
 
@@ -172,6 +174,7 @@ class GroupRow(Row, frozen=True):
     oldest: OldestRow | None = None
     responses: Int = 0  # whose status could be read
     errors: Int = 0  # of these, with status 500 and above
+    by_site: Int = 0  # 1: `site` is where the tasks are created, whatever their coroutine and label
 
 
 FlameStack = Annotated[list[Int], msgspec.Meta(max_length=250)]

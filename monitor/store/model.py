@@ -364,6 +364,8 @@ class Collections(msgspec.Struct, frozen=True):
     runs: int
     collected: int
     uncollectable: int
+    seconds: float | None = None  # of all; None if they are not timed
+    times: tuple[int, ...] = ()  # a histogram: buckets and counts in turn
 
 
 class Process(msgspec.Struct):

@@ -70,6 +70,8 @@ HISTORY_PROCESS = {
     "gc": "max",
     "fds": "last",
     "tasks": "last",
+    "gc_time": "mean",
+    "gc_longest": "max",
 }
 """Columns of the process in a `history` frame, and how ten rows of a second become one: tasks by state, births, ends
 and failures a second, resident memory (KiB), thousandths of a core, collections of the oldest garbage,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol
 from ..hooks import install, loops
+from ..sampling import gc_pauses
 from .series import UNKNOWN, Series
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class History:
         self._totals = (0, 0, 0)
         self._cpu = 0.0
         self._full = 0
+        self._collecting = 0.0  # seconds of all collections at the last row
         self._at = 0.0  # time of the last row; 0.0: none yet
         self.rows = 0
 
@@ -104,6 +106,7 @@ class History:
         self._at = now
         self._cpu = process.cpu_time()
         self._full = _full_collections()
+        self._collecting, _ = gc_pauses.take() or (0.0, 0.0)
         self._totals = self._sampler.totals()
         self._before = {record.id: (loops.busy_of(record, now), record.steps) for _, record in self._loops.all()}
         self._lags.clear()
@@ -134,6 +137,7 @@ class History:
         full = _full_collections()
         fds = process.descriptors_quickly()
         cpu = (process.cpu_time() - self._cpu) / elapsed
+        collecting = gc_pauses.take()
         row = [
             running,
             scheduled if known else UNKNOWN,
@@ -146,6 +150,8 @@ class History:
             full - self._full,
             UNKNOWN if fds is None else fds,
             live,
+            UNKNOWN if collecting is None else round((collecting[0] - self._collecting) / max(elapsed, 1.0) * 1e6),
+            UNKNOWN if collecting is None else round(collecting[1] * 1e6),
         ]
         for slot in slots:
             self._process.put(slot, row)
@@ -203,9 +209,7 @@ class History:
 
 
 def _full_collections() -> int:
-    """Number of full garbage collections. They are not timed, since the program would see the callback in
-    `gc.callbacks`.
-    """
+    """Number of full garbage collections."""
     return int(gc.get_stats()[-1]["collections"])
 
 

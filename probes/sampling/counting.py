@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..base import local_values
 from ..hooks import cancellation, install
+from . import gc_pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,7 @@ class Counting:
         self._sampler.start_counting()
         install.state.watching = True
         self._loops.watch()
+        gc_pauses.start()
         if not self._hook_cost:
             self._hook_cost = install.cost_of_a_step()
         try:
@@ -96,6 +98,7 @@ class Counting:
             return
         self.since = None
         self._watchdog.stop()
+        gc_pauses.stop()
         self._loops.unwatch()
         install.state.watching = False
         install.state.origin_depth = 0
@@ -172,5 +175,6 @@ class Counting:
 
     def forget(self) -> None:
         """Empties every table of the hooks: the probe leaves."""
+        gc_pauses.stop()
         install.forget_all()
         self._sampler.by_id.clear()

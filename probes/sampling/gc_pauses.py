@@ -1,23 +1,44 @@
-"""The newest runs of the garbage collector, known while a viewer traces steps (see trace/ring.py)."""
+"""How long collections of garbage took, in whichever thread: timed by the hooks in C (hooks/native/collector.c).
+
+`gc.callbacks` stays as the program has it.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from typing import Any
 
-LEAST = 0.001
-"""Seconds: shorter runs explain no slow callback."""
+from ..hooks import install
 
-recent: deque[tuple[float, float]] = deque(maxlen=200)
-"""Start and end of each, in seconds of the monotonic clock."""
+_timed: Any = None
 
 
-def note(started: float, ended: float) -> None:
-    """Called at the end of a run, in whichever thread collected."""
-    if ended - started >= LEAST:
-        recent.append((started, ended))
+def start() -> None:
+    """Begins to time collections, where that is possible."""
+    global _timed
+    if _timed is None and install.native_state is not None and install.native_state.time_collections():
+        _timed = install.native_state
+
+
+def stop() -> None:
+    """Gives the interpreter its list of callbacks back."""
+    global _timed
+    timed, _timed = _timed, None
+    if timed is not None:
+        timed.leave_collections()
+
+
+def take() -> tuple[float, float] | None:
+    """Seconds of all collections so far, and of the longest since the last call; None if they are not timed."""
+    return None if _timed is None else _timed.take_collections()
+
+
+def by_generation() -> list[tuple[float, list[int]]]:
+    """For each generation, the youngest first, seconds of all collections so far, and a histogram: buckets and their
+    counts in turn, as in hooks/groups.py. Empty if they are not timed."""
+    return [] if _timed is None else _timed.collection_times()
 
 
 def within(started: float, ended: float) -> float:
-    """Seconds of collection during a time."""
-    found = list(recent)
-    return sum(max(min(end, ended) - max(start, started), 0.0) for start, end in found)
+    """Seconds of collection during a time, of collections of a millisecond or more: the newest 64 are known."""
+    pauses: list[tuple[float, float]] = [] if _timed is None else _timed.collection_pauses()
+    return sum(max(min(end, ended) - max(start, started), 0.0) for start, end in pauses)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process
 from ..hooks import install
+from ..sampling import gc_pauses
+from ..sampling.rows import microseconds
 
 if TYPE_CHECKING:
     from ..hooks.registry import Registry
@@ -23,8 +25,10 @@ class Facts:
         self._registry = registry
         self._viewers = viewers
 
-    def process(self) -> dict[str, Any]:
-        """The `process` of a tick. Each read gives up the GIL, so the watchdog looks after each."""
+    def process(self, histograms: bool) -> dict[str, Any]:
+        """The `process` of a tick; `histograms`: with those of garbage collections. Each read gives up the GIL, so the
+        watchdog looks after each.
+        """
         woken = self._counting.woken
         facts: dict[str, Any] = {"rss": process.resident()}
         woken()
@@ -33,9 +37,20 @@ class Facts:
         woken()
         facts["fds"] = process.descriptors()
         facts["fds_most"] = process.most_descriptors()
-        facts["gc"] = process.collections()
+        facts["gc"] = self._collections(histograms)
         woken()
         return facts
+
+    @staticmethod
+    def _collections(histograms: bool) -> list[list[Any]]:
+        """For each generation, the youngest first: runs, objects collected and uncollectable, then time and histogram
+        if they are known."""
+        rows: list[list[Any]] = [[*row] for row in process.collections()]
+        for row, (seconds, times) in zip(rows, gc_pauses.by_generation(), strict=False):
+            row.append(microseconds(seconds))
+            if histograms:
+                row.append(times)
+        return rows
 
     def probe(self, missed: int) -> dict[str, Any]:
         """The `probe` of a tick; `missed` is the number of events that one viewer has missed."""

@@ -6,13 +6,10 @@ unchanged, with numbers for lines and functions; their names are looked up here,
 
 from __future__ import annotations
 
-import gc
 from base64 import b64encode
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..hooks import install
-from ..sampling import gc_pauses
 from .objects import ObjectNames
 
 if TYPE_CHECKING:
@@ -30,8 +27,6 @@ class StepRing:
         self._bytes = int(megabytes * (1 << 20))
         self._tables = tables
         self._clock = clock
-        self._collector: Any = None
-        self._collecting = 0.0
         self._places: list[int] = [0]
         self.objects = ObjectNames()
         self.recording: Any = None
@@ -50,34 +45,10 @@ class StepRing:
             if install.native_state.trace_start(self._bytes, self.objects.name):
                 self.recording = install.native_state
 
-    def begin_trace(self) -> None:
-        """Called when a viewer traces: garbage collections are recorded as well."""
-        if self.recording is not None and self._collector is None:
-            self._collector = self._collected  # one object, so that it can be found again
-            gc.callbacks.append(self._collector)
-            self.recording.trace_detail(True)
-
-    def _collected(self, phase: str, info: dict[str, Any]) -> None:
-        """In `gc.callbacks`: runs in whichever thread collects."""
-        recording = self.recording
-        if recording is not None:
-            recording.trace_gc(phase, info)
-        now = monotonic()
-        if phase == "start":
-            self._collecting = now
-        elif self._collecting:
-            gc_pauses.note(self._collecting, now)
-            self._collecting = 0.0
-
-    def end_trace(self) -> None:
-        """Called when the last tracing viewer has left: removes the callback from `gc.callbacks`."""
-        collector, self._collector = self._collector, None
-        if collector is not None and self.recording is not None:
-            self.recording.trace_detail(False)
-        for place, other in enumerate(gc.callbacks):
-            if other is collector:
-                del gc.callbacks[place]
-                break
+    def describe_more(self, on: bool) -> None:
+        """Whether a viewer traces: then the hooks describe more waits."""
+        if self.recording is not None:
+            self.recording.trace_detail(on)
 
     def stop(self) -> None:
         """Stops recording and drops all events."""

@@ -62,6 +62,7 @@ def past_page(store: Store, span: float, slow: float, cells: int) -> list[Line]:
             ("failures/s", "failures", max, fmt.count),
             ("cpu", "cpu", _mean, _permille),
             ("rss", "rss", max, _kib),
+            ("gc pause", "gc_longest", max, _duration),
         ):
             values = process.fold(column, begin, width, seconds, by)
             most = max((value for value in values if value is not None), default=0)

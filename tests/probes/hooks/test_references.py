@@ -149,7 +149,7 @@ READERS = """
         ring = probe.ring
         ring.stop()
         ring.start()
-        ring.begin_trace()
+        ring.describe_more(True)
         loop.run_until_complete(main())
         gc.collect()
         assert Reader(ring, True).frame()["events"]
@@ -157,16 +157,21 @@ READERS = """
 
     def grouped():
         loop.run_until_complete(main())
-        for group in groups.all:
+        for group in [*groups.all, *groups.by_site.values()]:
             group.sums, group.slowest(), [group.histogram(which) for which in range(4)]
 
+    def collected():
+        gc_pauses.stop()
+        gc_pauses.start()
+        gc.collect()
+        assert gc_pauses.take()[1] > 0 and gc_pauses.by_generation()[2][1]
+
     found = {}
-    for work in (sampled, traced, grouped):
+    for work in (sampled, traced, grouped, collected):
         counts = []
         for _ in range(16):
             work()
             install.changed.clear()
-            gc_pauses.recent.clear()
             gc.collect()
             counts.append(sys.gettotalrefcount())
         found[work.__name__] = counts

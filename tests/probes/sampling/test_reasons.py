@@ -53,7 +53,7 @@ def test_reasons_of_slow_callbacks_sum_up(tmp_path: Path) -> None:
     (tmp_path / "slow_module.py").write_text("sum(number * number for number in range(4_000_000))\n")
     with Program(source(SCRIPT), folder=tmp_path) as program:
         program.expect("ready")
-        with program.viewer(slow=30_000, steps="now") as viewer:
+        with program.viewer(slow=30_000) as viewer:
             viewer.until(lambda: viewer.rows, "a first screen")
             program.say()
             program.expect("over", timeout=60)

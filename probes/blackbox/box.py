@@ -41,6 +41,7 @@ AT_ONCE = 0.001
 MOST_LOOKED_AT = 1000
 """Limit of tasks examined for that."""
 REREAD = 30.0
+IDLE = 5.0
 MOST_REREAD = 1000
 """Seconds after which all waits are read again, of at most so many tasks: what is waited for may change its state."""
 
@@ -55,6 +56,8 @@ class Box:
         self._waits: Iterator[int] = iter(())
         self._read = Ids()  # tasks whose waits are in this segment and have not changed since
         self._reread_due = 0.0
+        self._unread = True  # there may be others
+        self._happened = 0.0  # when something last did, in seconds of the monotonic clock
         self._due = 0.0
 
     @property
@@ -64,6 +67,10 @@ class Box:
 
     @property
     def hz(self) -> int:
+    def is_idle(self, now: float) -> bool:
+        """Whether no task has run for a while."""
+        return now - self._happened > IDLE
+
         """Samples per second that it wants for a flame graph."""
         return self._probe.settings.box_flame if self.on else 0
 
@@ -106,6 +113,9 @@ class Box:
             self._session.merge(changes)
             for record in changes.live:
                 self._read.discard(record.id)
+            if changes.live or changes.ended or changes.gone:
+                self._unread = True
+                self._happened = monotonic()
 
     def sessions(self) -> list[Session]:
         """The session of the current segment, which takes samples as those of viewers do; none before the first."""
@@ -163,6 +173,7 @@ class Box:
         ring.append(protocol.encode(hello.of(self._probe)))
         self._session = session = Session(self._probe)
         columns = max(self._probe.history.columns, 1)
+        self._unread = True
         rows = min(ring.segment_size // 4 // FIGURE_BYTES // columns, ROWS[COARSE])
         room = ring.segment_size - rows * columns * FIGURE_BYTES
         session.begin_unasked(last_event, room // TASK_BYTES, rows)
@@ -178,12 +189,16 @@ class Box:
         found: list[int] = []
         begun = False
         for _ in range(MOST_LOOKED_AT):
+            self._unread = True
+        if not self._unread:
+            return []
             number = next(self._waits, None)
             if number is None:
                 if begun:
                     break
                 begun = True
                 self._waits = iter([record.id for record in list(known.values())])
+                    self._unread = False
             elif number not in self._read:
                 self._read.add(number)
                 found.append(number)

@@ -45,7 +45,7 @@ _AGAIN = 10
 _SHARE = 50
 """Scanning takes at most this fraction (1/N) of a core."""
 MOST_UNWATCHED = 2_000
-_UNWATCHED_EVERY = 10.0
+_UNWATCHED_EVERY, _IDLE_EVERY = 10.0, 30.0
 _UNWATCHED_TURN = 0.01
 _UNWATCHED_SHARE = 1000
 _BLOCKED = 0.5
@@ -97,15 +97,17 @@ class SyncScanner:
         self.number = 0
         self.facts: dict[str, Any] = {}
 
-    def scan(self, now: float, watched: bool = True) -> None:
+    def scan(self, now: float, watched: bool = True, idle: bool = False) -> None:
         """Continues a look, or starts one if it is due; with many tasks a look takes several calls.
 
-        `watched`: a viewer asked for findings. Otherwise, for the black box, looks are rare, and at fewer tasks.
+        `watched`: a viewer asked for findings. Otherwise, for the black box, looks are rare, and at fewer tasks; even
+        more so if the program is `idle`.
         """
         if self._under_way is None:
             every, share = 1.0, _SHARE
             if not watched:  # the first looks soon: a program may fail early
-                every, share = min(2.0 ** min(self.number, 9), _UNWATCHED_EVERY), _UNWATCHED_SHARE
+                most_every = _IDLE_EVERY if idle else _UNWATCHED_EVERY
+                every, share = min(2.0 ** min(self.number, 9), most_every), _UNWATCHED_SHARE
             if self._ended and now < self._ended + max(every, share * self._spent) - 0.05:
                 return
             most = MOST_TASKS if watched else MOST_UNWATCHED

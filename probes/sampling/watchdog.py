@@ -43,7 +43,7 @@ NEWEST = 40
 LITTLE = 5e-5
 """A loop with less callback time (s) than this between two looks is idle. Answering a beat takes 5e-6."""
 REST = 0.2
-REST_UNWATCHED = 2.0
+REST_UNWATCHED = 4.0
 """Seconds between two beats of an idle loop: each beat wakes its thread, and a CPU."""
 
 MOST_RESTING = 64

@@ -52,8 +52,10 @@ YOUNG = 2.0
 sorts only once a second, so the waits of short-lived tasks would never be shown."""
 MOST_YOUNG = 50
 MOST_EVENTS = 300
-GROUPS_EVERY = 10.0
-"""Seconds between two looks at the groups for the black box."""
+BOXED_EVERY = 10.0
+"""Seconds between two looks at the groups and the process for the black box."""
+WHOLE_EVERY = 30.0
+"""Seconds between its whole ticks while nothing happens; those between have the loops and the history only."""
 
 
 class Session:
@@ -120,7 +122,7 @@ class Session:
         self.watch.flame = self._probe.settings.box_flame
         self._past_rows = past_rows
         self._most_rows = MOST_UNASKED
-        self._groups.every = GROUPS_EVERY
+        self._groups.every = BOXED_EVERY
         self._last_event = last_event
         self._begin()
         del self._backlog[:-most]
@@ -232,7 +234,35 @@ class Session:
 
     def _tick(self, now: float) -> bytes:
         frames = []
+    def _idle(self, now: float) -> bool:
+        """Whether a tick of the black box may leave out all but the loops and the history, as nothing else is new."""
+        probe = self._probe
+        return (
+            self._past_rows is not None
+            and now < self._whole_due
+            and not (self._dirty or self._gone or self._sites or self._backlog or self._past or self.watch.window)
+            and not self.watch.flame
+            and probe.journal.last_seq == self._last_event
+            and probe.sync_scanner.number == self._scan_sent
+            and not self._probe.watchdog.blocked(self.watch.slow)
+        )
+
+    def _idle_tick(self) -> bytes:
+        tick = {"type": "tick", "at": self._probe.clock.unix(), "loops": self._loop_rows()}
+        return self._encoder.lines([tick]) + self._new_past()
+
+    def _new_past(self) -> bytes:
+        """For the black box: the rows of the history since the last ones, if those before have been written."""
+        if self._past is not None:
+            return b""
+        if not self._past_sent:
+            self._past = self._probe.history.frames(self._past_sent, self._past_rows)
+            return b""
+        return b"".join(map(protocol.encode, self._probe.history.frames(self._past_sent, self._past_rows)))
+
         records = self._take_backlog() if self._backlog and not self._known else []
+        if self._idle(now):
+            return self._idle_tick()
         records += self._take_dirty()
         tick = self.rows(records[:PIECE])
         frames.append(tick)
@@ -256,11 +286,11 @@ class Session:
         if self.watch.threads and now >= self._threads_due:
             self._threads_due = now + self.watch.threads - 0.05
             tick["threads"] = self._requests.threads(self)
-        second = now >= self._process_due
+        second, boxed = now >= self._process_due, self._past_rows is not None
         if second:
-            self._process_due = now + 1.0
-            tick["process"] = self._probe.facts.process()
-            if self.watch.history and self._past is None:
+            self._process_due = now + (BOXED_EVERY if boxed else 1.0)
+            tick["process"] = self._probe.facts.process(histograms=not boxed)
+            if self.watch.history and self._past is None and not boxed:
                 self._past = self._probe.history.frames(self._past_sent, self._past_rows)
         memory = self._probe.memory.facts(self, second)
         if memory is not None:
@@ -277,7 +307,8 @@ class Session:
         self._events_cost = len(events)
         share = STREAM / self.watch.rate
         self._over = min(max(self._over + len(out) + len(events) - share, 0.0), share)
-        return out + events + self._encoder.lines(self._new_steps())
+        self._whole_due = now + WHOLE_EVERY
+        return out + events + self._encoder.lines(self._new_steps()) + (self._new_past() if boxed else b"")
 
     def rows(self, records: list[TaskRecord]) -> dict[str, Any]:
         """A tick with the rows of some tasks; task facts that the viewer lacks are in its `static`."""

@@ -31,7 +31,7 @@ ALLOWED = {
         "probes.history probes.trace"
     ),
     "probes.dump": "probes.base probes.hooks probes.inspection probes.sampling",
-    "probes.blackbox": "probes.base probes.history probes.sampling probes.serving",
+    "probes.blackbox": "probes.base probes.history probes.sampling probes.serving probes.trace",
     "probes.probe": (
         "probes.base probes.blackbox probes.dump probes.flame probes.hooks probes.sampling probes.inspection probes.labels "
         "probes.memory probes.history probes.trace probes.serving"

@@ -39,6 +39,7 @@ class Heading:
     session: str
     segments: int
     segment: int  # bytes per segment
+    events: int = 0  # of the step ring that there is room for
     pid: int = 0
     started: float = 0.0  # start of the process
     opened: float = 0.0  # start of its probe
@@ -231,7 +232,12 @@ def read_heading(file: BinaryIO, path: Path, size: int) -> tuple[Heading, Ended 
         raise UsageError(f"{path} is larger than any black box", "it cannot be read")
     text = data[len(protocol.BOX_MAGIC) : protocol.BOX_END].partition(b"\n")[0]
     heading = _decoded(Heading, text)
-    if heading is None or not 0 < heading.segments <= 1000 or not 0 < heading.segment <= LARGEST:
+    if (
+        heading is None
+        or not 0 < heading.segments <= 1000
+        or not 0 < heading.segment <= LARGEST
+        or not 0 <= heading.events * protocol.STEP_EVENT <= LARGEST
+    ):
         raise UsageError(f"the heading of {path} is damaged", "nothing of it can be read")
     noted = _decoded(Ended, data[protocol.BOX_END : protocol.BOX_STATUS].partition(b"\n")[0])
     status = _decoded(Status, data[protocol.BOX_STATUS :].partition(b"\n")[0])

@@ -292,6 +292,8 @@ class Steps(Frame, frozen=True, kw_only=True, tag="steps"):
     places: Places | None = None
     objects: list[tuple[Int, Int]] = []
     """Number and string of objects that tasks wait on; numbers come again after half a million."""
+    names: list[tuple[Int, Text]] = []
+    """The same as text, in black boxes."""
     events: bytes = b""
 
 

@@ -7,6 +7,8 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
+
 from monitor.attach import boxes
 from monitor.errors import LooptopError, UsageError
 from monitor.protocol import frames
@@ -25,11 +27,15 @@ MOST_ENTRY = 16 << 20
 LEAST_BUDGET, BUDGET = 64 << 20, 40
 """Limit of all entries together, decompressed: the larger of a number of bytes and a multiple of the file's size
 (real boxes decompress to 3 to 10 times their size)."""
+MOST_NAMES = 20_000
 LEVEL = 1
 """Compression level: low, since the blocks are read again at once."""
 
 _SEGMENT = struct.Struct("<4sIQ")
 _ENTRY = struct.Struct("<II")
+_STEPS = struct.Struct("<QQq")
+PIECE = 8000
+"""Events in a frame."""
 
 
 class _Budget:
@@ -52,7 +58,7 @@ def converted(path: Path) -> BinaryIO:
                 reader.take(lines)
         except LooptopError:
             continue  # damaged; the next segment begins anew
-    reader.finish(None if box.ended is None else box)
+    reader.finish(None if box.ended is None else box, list(steps_of(data, box.heading)))
     if not output.places:
         raise UsageError(f"{path} holds nothing yet", "its program ended before the first tick")
     return output.finish(box.how)
@@ -100,6 +106,31 @@ def _entries(data: bytes, start: int, end: int, number: int, budget: _Budget) ->
         yield lines
 
 
+def steps_of(data: bytes, heading: boxes.Heading) -> Iterator[frames.Steps]:
+    """Yield the events of the step ring in pieces; none if they were being written when the program ended."""
+    start = protocol.BOX_HEADING + heading.segments * heading.segment
+    begin = start + protocol.BOX_STEPS_HEADING
+    noted = data[start : start + len(protocol.BOX_STEPS) + 4 + _STEPS.size]
+    room = heading.events
+    if not room or len(noted) < len(protocol.BOX_STEPS) + 4 + _STEPS.size or not noted.startswith(protocol.BOX_STEPS):
+        return
+    facts = noted[-_STEPS.size :]
+    if zlib.crc32(facts) != int.from_bytes(noted[4:8], "little"):
+        return
+    oldest, after, offset = _STEPS.unpack(facts)
+    size = protocol.STEP_EVENT
+    if not oldest <= after <= min(oldest + room, 1 << 62) or abs(offset) > 1 << 62:
+        return
+    while oldest < after:
+        place = oldest % room
+        number = min(PIECE, after - oldest, room - place)
+        events = data[begin + place * size : begin + (place + number) * size]
+        if len(events) < number * size:
+            return
+        yield frames.Steps(offset=offset, from_=oldest, to=oldest + number, events=events)
+        oldest += number
+
+
 class _Output:
     """A recording in memory, with the interface of `writer.File`."""
 
@@ -131,6 +162,9 @@ class _Reader:
         self._collector = Collector(self._store)
         self._begun: list[frames.Frame] = []  # of the segment, until all tasks have come
         self._first = True
+        self._places: list[int] = []  # what the numbers in step events mean
+        self._names: dict[int, str] = {}
+        self._undescribed = 0
 
     def take(self, lines: bytes) -> None:
         for line in lines.splitlines():
@@ -142,6 +176,9 @@ class _Reader:
 
     def _take(self, frame: frames.Frame) -> None:
         session = self._store.session
+        if isinstance(frame, frames.Steps):
+            self._take_names(frame)
+            return
         if isinstance(frame, frames.Hello):
             if session is not None and session.id != frame.session:
                 raise LooptopError("a segment is of another program")
@@ -176,8 +213,28 @@ class _Reader:
             self._output.write(block)
             self._collector.block = None
 
-    def finish(self, dead: boxes.Box | None) -> None:
-        """Write the last block, with a marker at the end of the program."""
+    def _take_names(self, frame: frames.Steps) -> None:
+        places = frame.places
+        if places is not None:
+            del self._places[max(places.from_, 0) :]
+            self._places += places.items
+        for number, name in frame.names:
+            self._names.pop(number, None)
+            self._names[number] = name
+        self._undescribed = frame.undescribed
+
+    def _add_steps(self, steps: list[frames.Steps]) -> None:
+        """Add the step events that the box holds, after what their numbers mean."""
+        names = list(self._names.items())[-MOST_NAMES:]
+        places = frames.Places(0, self._places)
+        self._collector.add(
+            frames.Steps(offset=0, from_=0, to=0, undescribed=self._undescribed, places=places, names=names)
+        )
+        for frame in steps:
+            self._collector.add(msgspec.structs.replace(frame, undescribed=self._undescribed))
+
+    def finish(self, dead: boxes.Box | None, steps: list[frames.Steps]) -> None:
+        """Write the last block, with the steps and a marker at the end of the program."""
         if self._begun and self._first:
             self._enter()
         # Of a later segment without all tasks only the events are news: the tasks before it are as they last were.
@@ -185,6 +242,8 @@ class _Reader:
             if isinstance(frame, frames.Event):
                 self._store.apply(frame)
                 self._collector.add(frame)
+        if steps:
+            self._add_steps(steps)
         block = self._collector.block
         if block is not None and dead is not None:
             block.markers.append(Marker(max(block.end, block.keyframe.at), "end", f"the program ended: {dead.how}"))

@@ -64,6 +64,7 @@ class Trace:
             self._places += places.items
         for number, name in frame.objects:
             self.timeline.objects[number] = self.store.tables.string(name)
+        self.timeline.objects.update(frame.names)
         self.timeline.undescribed = frame.undescribed
         self.timeline.feed(frame.events, frame.offset * 1000, frame.lost)
 

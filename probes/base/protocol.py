@@ -75,7 +75,8 @@ HISTORY_PROCESS = {
 }
 """Columns of the process in a `history` frame, and how ten rows of a second become one: tasks by state, births, ends
 and failures a second, resident memory (KiB), thousandths of a core, collections of the oldest garbage,
-open descriptors, live tasks (also where the loop does not expose which of them are scheduled)."""
+open descriptors, live tasks (also where the loop does not expose which of them are scheduled), time of all garbage
+collections a second and of the longest (us)."""
 
 HISTORY_LOOP = {"lag": "max", "utilization": "mean", "ready": "max", "steps": "mean"}
 """The same of a loop: worst lag (us), thousandths of the time, ready handles, steps a second."""
@@ -99,10 +100,12 @@ GROUP_ROW = (
     "oldest",
     "responses",
     "errors",
+    "by_site",
 )
 """A group since counting began. `coro` and `label` are strings (label 0: none), `site` is where the coroutine is
-defined; `gone`: collected without an end. `sums`: age, ran, queued, waited. `age` to `waited`: a histogram each, bucket
-and count in turn. `slowest`: task, age, end, state, line; `oldest` of the live ones: task, age, line, or null.
+defined, or with `by_site` 1 where the tasks are created, whatever their coroutine and label.
+`gone`: collected without an end. `sums`: age, ran, queued, waited. `age` to `waited`: a histogram each, bucket and
+count in turn. `slowest`: task, age, end, state, line; `oldest` of the live ones: task, age, line, or null.
 `responses` whose status could be read, and those of them with 500 and above."""
 
 UNITS = {
@@ -180,6 +183,12 @@ BOX_END = 3072
 BOX_STATUS = 3840
 """Where in the heading somebody who has seen the end notes the exit status."""
 BOX_SEGMENT = b"LTBS"
+BOX_STEPS = b"LTST"
+BOX_STEPS_HEADING = 64
+"""Bytes before the events of the step ring, which follow the last segment: BOX_STEPS, the CRC-32 of the rest, numbers
+of the oldest event and of the one after the newest, Unix time minus the clock of the ring (us)."""
+STEP_EVENT = 20
+"""Bytes of an event of the step ring."""
 BOX_SUFFIX = ".box"
 
 

@@ -21,6 +21,7 @@ from ..serving.session import Session
 from . import old_boxes
 from .box_setting import BoxSetting
 from .ring import LostError, Ring, SegmentFullError
+from .steps import StepCopy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +41,8 @@ AT_ONCE = 0.001
 """Seconds of writing before other work of the thread gets a turn."""
 MOST_LOOKED_AT = 1000
 """Limit of tasks examined for that."""
-REREAD = 30.0
 IDLE = 5.0
+REREAD = 30.0
 MOST_REREAD = 1000
 """Seconds after which all waits are read again, of at most so many tasks: what is waited for may change its state."""
 
@@ -55,22 +56,23 @@ class Box:
         self._session: Session | None = None
         self._waits: Iterator[int] = iter(())
         self._read = Ids()  # tasks whose waits are in this segment and have not changed since
-        self._reread_due = 0.0
         self._unread = True  # there may be others
         self._happened = 0.0  # when something last did, in seconds of the monotonic clock
+        self._reread_due = 0.0
         self._due = 0.0
+        self._steps = StepCopy(probe.ring)
 
     @property
     def on(self) -> bool:
         """Whether a box is being written."""
         return self._ring is not None
 
-    @property
-    def hz(self) -> int:
     def is_idle(self, now: float) -> bool:
         """Whether no task has run for a while."""
         return now - self._happened > IDLE
 
+    @property
+    def hz(self) -> int:
         """Samples per second that it wants for a flame graph."""
         return self._probe.settings.box_flame if self.on else 0
 
@@ -103,7 +105,7 @@ class Box:
                 raise PermissionError(f"{directory} belongs to another user")
             old_boxes.remove(directory, time())
             path = f"{directory}/{protocol.box_name(endpoints.name, endpoints.pid, probe.session_id)}"
-            self._ring = Ring(path, wanted.size, facts)
+            self._ring = Ring(path, wanted.size, facts, probe.ring.bytes)
         except Exception as error:
             warn(f"no black box, the program goes on: {text_of(error)}; LOOPTOP_BOX names another folder, or off")
 
@@ -111,11 +113,11 @@ class Box:
         """Takes the changes of one look at the hooks."""
         if self._session is not None:
             self._session.merge(changes)
-            for record in changes.live:
-                self._read.discard(record.id)
             if changes.live or changes.ended or changes.gone:
                 self._unread = True
                 self._happened = monotonic()
+            for record in changes.live:
+                self._read.discard(record.id)
 
     def sessions(self) -> list[Session]:
         """The session of the current segment, which takes samples as those of viewers do; none before the first."""
@@ -143,6 +145,7 @@ class Box:
                 session = self._begin(ring, 0)
             if now >= self._due:
                 self._due = int(now) + EVERY
+                self._steps.copy(ring)
                 session.due = now
                 session.watch.window = self._next_waits(now)
             self._write(ring, session, now)
@@ -170,10 +173,10 @@ class Box:
         """Begins a segment, with all tasks and with the events after a number."""
         ring.begin()
         self._read = Ids()
+        self._unread = True
         ring.append(protocol.encode(hello.of(self._probe)))
         self._session = session = Session(self._probe)
         columns = max(self._probe.history.columns, 1)
-        self._unread = True
         rows = min(ring.segment_size // 4 // FIGURE_BYTES // columns, ROWS[COARSE])
         room = ring.segment_size - rows * columns * FIGURE_BYTES
         session.begin_unasked(last_event, room // TASK_BYTES, rows)
@@ -186,19 +189,19 @@ class Box:
         if now >= self._reread_due and len(known) <= MOST_REREAD:
             self._reread_due = now + REREAD
             self._read = Ids()
-        found: list[int] = []
-        begun = False
-        for _ in range(MOST_LOOKED_AT):
             self._unread = True
         if not self._unread:
             return []
+        found: list[int] = []
+        begun = False
+        for _ in range(MOST_LOOKED_AT):
             number = next(self._waits, None)
             if number is None:
                 if begun:
+                    self._unread = False
                     break
                 begun = True
                 self._waits = iter([record.id for record in list(known.values())])
-                    self._unread = False
             elif number not in self._read:
                 self._read.add(number)
                 found.append(number)

@@ -1,4 +1,4 @@
-"""The file of a black box: a heading, then segments that are overwritten in turn (docs/blackbox.md).
+"""The file of a black box: a heading, segments that are overwritten in turn, steps (docs/blackbox.md).
 
 It is written with `pwrite`, not through a mapping: the kernel keeps what was written when the process is killed in
 either case, and a full disk or a truncated file is an error instead of a SIGBUS.
@@ -33,6 +33,9 @@ _SEGMENT = struct.Struct("<4sIQ")
 _ENTRY = struct.Struct("<II")
 _NOTHING = bytes(_ENTRY.size)
 _LEVEL = 1
+_STEPS = struct.Struct("<QQq")
+STEPS_SHARE = 4
+"""The part of the file that steps may take: a quarter."""
 
 
 class SegmentFullError(OSError):
@@ -42,17 +45,21 @@ class SegmentFullError(OSError):
 class Ring:
     """One file, open for writing and locked, which marks its program as alive."""
 
-    def __init__(self, path: str, size: int, facts: dict[str, Any]) -> None:
-        """Creates the file. Raises OSError."""
+    def __init__(self, path: str, size: int, facts: dict[str, Any], steps: int) -> None:
+        """Creates the file. `steps`: bytes of the step ring. Raises OSError."""
         self.path = path
-        self.segment_size = (size - protocol.BOX_HEADING) // SEGMENTS
+        self.events = min(steps, size // STEPS_SHARE) // protocol.STEP_EVENT
+        """How many events of the step ring it keeps."""
+        room = self.events * protocol.STEP_EVENT + protocol.BOX_STEPS_HEADING if self.events else 0
+        self.segment_size = (size - protocol.BOX_HEADING - room) // SEGMENTS
+        self._steps = protocol.BOX_HEADING + SEGMENTS * self.segment_size
         self._number = 0
         self._at = self._end = 0
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             self._own = OwnFile(self._handle)
             _lock(self._handle)
-            facts = {**facts, "segments": SEGMENTS, "segment": self.segment_size}
+            facts = {**facts, "segments": SEGMENTS, "segment": self.segment_size, "events": self.events}
             self._put(_heading(facts), 0)
         except BaseException:
             self._own.close()
@@ -85,6 +92,20 @@ class Ring:
         # The checksum includes the number of the segment, so an entry of an earlier lap never passes for a new one.
         self._put(_ENTRY.pack(len(data), crc32(data, self._number & 0xFFFFFFFF)) + data + _NOTHING, self._at)
         self._at += _ENTRY.size + len(data)
+
+    def note_steps(self, oldest: int, after: int, offset: int) -> None:
+        """Notes which events are there. Raises OSError, LostError."""
+        facts = _STEPS.pack(oldest, after, offset)
+        self._put(protocol.BOX_STEPS + crc32(facts).to_bytes(4, "little") + facts, self._steps)
+
+    def put_steps(self, number: int, events: bytes) -> None:
+        """Writes events, of which the first has this number, in the place of older ones. Raises OSError, LostError."""
+        begin = self._steps + protocol.BOX_STEPS_HEADING
+        place = number % self.events
+        first = (self.events - place) * protocol.STEP_EVENT
+        self._put(events[:first], begin + place * protocol.STEP_EVENT)
+        if len(events) > first:
+            self._put(events[first:], begin)
 
     def end(self, how: str) -> None:
         """Notes how the program ended. Raises OSError, LostError."""

@@ -19,7 +19,7 @@ from ..hooks.backend import FREE_THREADED
 from ..hooks.groups import groups
 from ..inspection import detail
 from ..sampling import rows
-from ..trace.ring import Reader
+from ..trace.ring import Names, Reader
 from . import task_query
 from .encoder import PIECE, Encoder
 from .flame_rows import FlameRows
@@ -86,14 +86,15 @@ class Session:
         self._threads_due = 0.0
         self._past: Iterator[dict[str, Any]] | None = None
         self._past_sent: dict[tuple[int, int], int] = {}
-        self._past_rows: int | None = None  # most rows of a series
+        self._past_rows: int | None = None  # most rows of a series; for the black box only
+        self._whole_due = 0.0
         self._most_rows = MOST_ROWS
         self.detailed: TaskRecord | None = None
         self.tracing_reported = False
         self.flame = FlameRows(self.watch)
         self._groups = GroupRows(probe)
         self._scan_sent = 0
-        self._steps: Reader | None = None
+        self._steps: Reader | Names | None = None
 
     # Input
 
@@ -118,9 +119,10 @@ class Session:
     def begin_unasked(self, last_event: int, most: int, past_rows: int) -> None:
         """Begins for the black box: with the events after a number, at most so many tasks, and history."""
         self.watching = True
-        self.watch.history = self.watch.findings = self.watch.groups = True
+        self.watch.history = self.watch.findings = self.watch.groups = self.watch.groups_by_site = True
         self.watch.flame = self._probe.settings.box_flame
         self._past_rows = past_rows
+        self._steps = Names(self._probe.ring)
         self._most_rows = MOST_UNASKED
         self._groups.every = BOXED_EVERY
         self._last_event = last_event
@@ -232,8 +234,6 @@ class Session:
         room = min(max(room, LEAST_ROWS), self._most_rows)
         return taken + [dirty.pop(number) for number in list(islice(dirty, room))]
 
-    def _tick(self, now: float) -> bytes:
-        frames = []
     def _idle(self, now: float) -> bool:
         """Whether a tick of the black box may leave out all but the loops and the history, as nothing else is new."""
         probe = self._probe
@@ -260,9 +260,11 @@ class Session:
             return b""
         return b"".join(map(protocol.encode, self._probe.history.frames(self._past_sent, self._past_rows)))
 
-        records = self._take_backlog() if self._backlog and not self._known else []
+    def _tick(self, now: float) -> bytes:
         if self._idle(now):
             return self._idle_tick()
+        frames = []
+        records = self._take_backlog() if self._backlog and not self._known else []
         records += self._take_dirty()
         tick = self.rows(records[:PIECE])
         frames.append(tick)
@@ -280,7 +282,7 @@ class Session:
         flame = self.flame.rows(self._probe.flames.why_not)
         if flame is not None:
             tick["flame"] = flame
-        found = self._groups.rows(now) if self.watch.groups and not FREE_THREADED else None
+        found = self._groups.rows(now, self.watch.groups_by_site) if self.watch.groups and not FREE_THREADED else None
         if found is not None:
             tick["groups"] = found
         if self.watch.threads and now >= self._threads_due:

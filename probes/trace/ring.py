@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PIECE = 8000
 """Events in one frame: 160 KB, 215 KB as text."""
+MOST_NAMES = 2000
+"""Names of objects that a black box gets at once: the newest."""
 
 
 class StepRing:
@@ -52,7 +54,6 @@ class StepRing:
 
     def stop(self) -> None:
         """Stops recording and drops all events."""
-        self.end_trace()
         recording, self.recording = self.recording, None
         if recording is not None:
             recording.trace_stop()
@@ -68,6 +69,11 @@ class StepRing:
         """Number of named objects so far, and number and string of those after the first `told`."""
         given, names = self.objects.since(told)
         return given, [[number, self._tables.string(name)] for number, name in names]
+
+    @property
+    def bytes(self) -> int:
+        """The size of the ring."""
+        return self._bytes if self.available else 0
 
     def offset(self) -> int:
         """Unix time minus the clock of the ring (µs)."""
@@ -119,6 +125,45 @@ class Reader:
             "places": {"from": self._told, "items": new},
             "objects": names,
             "events": b64encode(data).decode("ascii"),
+        }
+        self._told = len(places)
+        return frame
+
+
+class Names:
+    """What a black box gets of the ring with its ticks: what the numbers in the events mean. It has the events."""
+
+    def __init__(self, ring: StepRing) -> None:
+        self._ring = ring
+        self._recording = ring.recording
+        self._told = self._named = 0
+
+    def pending(self) -> bool:
+        """Whether there is more than fits into one frame: never."""
+        return False
+
+    def frame(self) -> dict[str, Any] | None:
+        """A `steps` frame without events; None if nothing is new."""
+        ring = self._ring
+        if ring.recording is None:
+            return None
+        if ring.recording is not self._recording:
+            self._recording, self._told, self._named = ring.recording, 0, 0
+        places = ring.places()
+        new = places[self._told :]
+        # As text: each connection has a name of its own, and the numbers of strings are for those that stay.
+        self._named, names = ring.objects.since(self._named)
+        if not new and not names:
+            return None
+        frame = {
+            "type": "steps",
+            "offset": ring.offset(),
+            "from": 0,
+            "to": 0,
+            "undescribed": ring.recording.trace_stats()[2],
+            "places": {"from": self._told, "items": new},
+            "names": [[number, text[:300]] for number, text in names[-MOST_NAMES:]],
+            "events": "",
         }
         self._told = len(places)
         return frame

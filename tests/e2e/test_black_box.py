@@ -58,14 +58,16 @@ def boxes(folder):
 
 def grown(folder, least):
     """Waits until the box of the only program holds so many bytes."""
-    return wait_until(lambda: [box for box in boxes(folder) if box.stat().st_size > least], f"a box of {least} bytes")
+    return wait_until(
+        lambda: [box for box in boxes(folder) if box.stat().st_blocks * 512 > least], f"a box of {least} bytes"
+    )
 
 
 def test_a_killed_program_is_found_and_read(folder):
     program = start(folder)
     assert program.stdout.readline() == "ready\n"
     (box,) = grown(folder, 8000)
-    wait_until(lambda: store_at(box).past.of(1, 1.0), "a row of the history")
+    wait_until(lambda: (known := store_at(box).past.of(1, 1.0)) and known.rows >= 3, "three rows of the history")
     wait_until(lambda: store_at(box).sync_scan.locks, "what tasks wait for")
     wait_until(lambda: [group for group in store_at(box).label_groups.values() if group.name == "job"], "groups")
     assert box.stat().st_mode & 0o777 == 0o600
@@ -103,9 +105,17 @@ def every_command_reads(folder, box):
     assert "main" in looptop(folder, "flame", str(box))
     assert "worse" not in looptop(folder, "compare", str(box), str(box))
     assert json.loads(looptop(folder, "findings", str(box), "--json"))["findings"] == []
-    for command in (["why"], ["trace", "-o", str(folder.parent / "trace")]):
-        done = run_looptop(folder, *command, str(box))
-        assert done.returncode == 2 and "a black box has none" in done.stderr
+    by_site = json.loads(looptop(folder, "groups", str(box), "--by", "site", "--json"))["groups"]
+    assert [
+        group
+        for group in by_site
+        if group["coro"] is None and group["live"] == 10 and group["site"]["function"].startswith("main")
+    ]
+    last = json.loads(looptop(folder, "why", str(box), "--group", "job", "--json"))["tasks"]
+    waits = [part for task in last for part in task["parts"] if part["kind"] == "waited" and part["at"] is not None]
+    assert {part["at"]["function"] for part in waits} == {"job"}
+    looptop(folder, "trace", str(box), "-o", str(folder.parent / "trace"))
+    assert (folder.parent / "trace").stat().st_size > 1000
     for kind in ("ndjson", "csv", "perfetto", "parquet"):
         output = folder.parent / kind
         looptop(folder, "export", str(box), "--to", kind, "-o", str(output))
@@ -205,7 +215,7 @@ def test_the_end_of_a_worker_leads_to_its_box(folder):
     programs = [start(folder), start(folder)]
     for program in programs:
         program.stdout.readline()
-    wait_until(lambda: len([box for box in boxes(folder) if box.stat().st_size > 9000]) == 2, "two boxes")
+    wait_until(lambda: len([box for box in boxes(folder) if box.stat().st_blocks * 512 > 9000]) == 2, "two boxes")
     watching = subprocess.Popen(
         [sys.executable, "-m", "monitor", "watch", "@boxed", "--only", "worker", "--json"],
         env={**os.environ, "LOOPTOP_DIR": str(folder)},
@@ -246,8 +256,8 @@ def test_what_blocks_is_in_the_box_of_a_program_killed_for_it(folder):
     assert f"in boxed.py:{blocked_line(box)} main" in done.stderr
     profile = json.loads(looptop(folder, "flame", str(box), "--json"))
     assert profile["kind"] == "on_loop" and profile["samples"]
-    longest = max(profile["stacks"], key=lambda stack: stack["seconds"])
-    assert [(frame["function"], frame["line"]) for frame in longest["frames"]] == [("main", blocked_line(box))]
+    stacks = [[(frame["function"], frame["line"]) for frame in stack["frames"]] for stack in profile["stacks"]]
+    assert [("main", blocked_line(box))] in stacks  # not always the longest: the program blocks before, too
 
 
 def blocked_line(box):

@@ -177,8 +177,8 @@ class Loops:
             record = self._known[loop] = self._new(loop)
         record.thread, record.thread_native, record.depth = thread
         record.started = record.beat_sent = 0.0
-        if install.loops.get(loop) is not record:  # else one of its callbacks runs it (nest_asyncio)
-            record.nested, record.inside = 0.0, 0
+        if not record.inside:  # else one of its callbacks runs it (nest_asyncio)
+            record.nested = 0.0
         _end_unseen(record)
         install.begin_loop(loop, record, followed)
 

@@ -406,7 +406,7 @@ static inline Outer callback_begins(LoopClock *clock) {
 /* What ran is over, after so many seconds: these are no time of the callback around it. A ring that begins while the next
  * runs finds nothing of it. */
 static inline void callback_ends(LoopClock *clock, const Outer *outer, double elapsed) {
-    clock->inside--;
+    clock->inside = outer->inside;
     if (UNLIKELY(outer->inside)) {
         clock->traced = outer->traced;
         clock->handle = outer->handle;

@@ -356,6 +356,58 @@ print("fine")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the hooks in C are not built there")
+def test_time_in_a_loop_inside_a_callback_counts_once(python: str) -> None:
+    """As with nest_asyncio: the callback around it, and its task, have only what is left."""
+    lines = run(
+        python,
+        "",
+        """
+        import time
+
+        if install.native_state is None:
+            print(install.HOOKS)
+            sys.exit()
+        slow = []
+        install.state.on_slow = lambda loop, callback, record, started, elapsed: slow.append((record, elapsed))
+        install.state.slow_threshold = 0.0
+        loop = asyncio.new_event_loop()
+
+        def spin():
+            due = time.monotonic() + 0.02
+            while time.monotonic() < due:
+                pass
+
+        async def inner():
+            for _ in range(10):
+                spin()
+                await asyncio.sleep(0)
+
+        async def outer():
+            task = loop.create_task(inner())
+            asyncio.events._set_running_loop(None)
+            asyncio.events._set_running_loop(loop)
+            current = asyncio.current_task()
+            asyncio.tasks._leave_task(loop, current)
+            while not task.done():
+                loop._run_once()
+            asyncio.tasks._enter_task(loop, current)
+            spin()
+
+        clock = loops.known(loop)
+        began = time.monotonic()
+        task = loop.create_task(outer())
+        record = install.record_of(task)
+        loop.run_until_complete(task)
+        took = time.monotonic() - began
+        print(0.2 < clock.busy <= took, 0.02 <= record.busy < record.busy + 0.2 <= took)
+        print((record, record.busy) in slow, clock.inside)
+        loop.close()
+        """,
+    )
+    assert lines == ["True True", "True 0"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the hooks in C are not built there")
 def test_the_step_ring_survives_what_callbacks_do(python: str) -> None:
     """A loop that is run by its own callback, as nest_asyncio does; Ctrl+C while a wait is described; a function of the
     program's that has the name of one of asyncio's; a ring that begins within a callback."""

@@ -88,11 +88,6 @@ def attribute_in_c(thing: Any, name: str) -> Any:
     return None
 
 
-def callbacks_of(future: Any) -> list[Any]:
-    """The done-callbacks of a future, without their contexts."""
-    return [entry[0] for entry in list(getattr(future, "_callbacks", None) or ())]
-
-
 def closure_of(function: Any) -> dict[str, Any]:
     """The variables that a function closes over."""
     code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None)

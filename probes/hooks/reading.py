@@ -86,6 +86,19 @@ def referents(thing: Any) -> list[Any]:
     return hold_all(gc.get_referents(thing))
 
 
+def callbacks_of(future: Any) -> list[Any]:
+    """The done-callbacks of a future, without their contexts."""
+    entries = list(getattr(future, "_callbacks", None) or ())
+    return [hold_all(list(entry))[0] for entry in entries]
+
+
+def closure_of(function: Any) -> dict[str, Any]:
+    """The variables that a function closes over."""
+    found = stacks.closure_of(function)
+    hold_all(list(found.values()))
+    return found
+
+
 def settle(loop: LoopRecord | None) -> None:
     """Lets go, in the thread of a loop, of what the program dropped while it was read. None: of what no loop let go."""
     if _native is not None:

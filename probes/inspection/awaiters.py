@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..base.stacks import callbacks_of, closure_of
+from ..hooks.reading import callbacks_of, closure_of, hold, hold_all
 from . import library_waits
 
 
@@ -33,14 +33,14 @@ def awaited_by(task: asyncio.Future[Any]) -> list[asyncio.Task[Any]]:
 
 
 def _waiters_behind(callback: Any) -> list[Any]:
-    owner: Any = getattr(callback, "__self__", None)
+    owner: Any = hold(getattr(callback, "__self__", None))
     if isinstance(owner, asyncio.Task):
         return [owner]
     if isinstance(owner, asyncio.TaskGroup):
-        parent = owner._parent_task  # type: ignore[attr-defined]
+        parent = hold(owner._parent_task)  # type: ignore[attr-defined]
         return [parent] if parent is not None else []
     if type(owner).__name__ == "_AsCompletedIterator":  # 3.13 and later
-        return _getters(owner._done)
+        return _getters(hold(owner._done))
     name = getattr(callback, "__qualname__", "")
     closure = closure_of(callback)
     host = library_waits.host_of(callback, closure)
@@ -52,11 +52,11 @@ def _waiters_behind(callback: Any) -> list[Any]:
         return [closure[key] for key in ("waiter",) if isinstance(closure.get(key), asyncio.Future)]
     if name.startswith("as_completed."):
         return _getters(closure.get("done"))
-    arguments = getattr(callback, "args", None)  # functools.partial(_release_waiter, waiter)
+    arguments = hold(getattr(callback, "args", None))  # functools.partial(_release_waiter, waiter)
     if isinstance(arguments, tuple) and arguments and isinstance(arguments[0], asyncio.Future):
-        return [arguments[0]]
+        return [hold(arguments[0])]
     return []
 
 
 def _getters(queue: Any) -> list[Any]:
-    return [future for future in list(getattr(queue, "_getters", None) or ()) if not future.done()]
+    return [future for future in hold_all(list(getattr(queue, "_getters", None) or ())) if not future.done()]

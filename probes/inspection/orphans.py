@@ -20,11 +20,10 @@ from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from ..base.stacks import callbacks_of
 from ..base.task_facts import coro_of, is_done
 from ..hooks import reading
 from ..hooks.backend import FREE_THREADED
-from ..hooks.reading import hold
+from ..hooks.reading import callbacks_of, hold
 from .orphan_graph import CONTAINERS, MOST_ITEMS, MOST_OBJECTS, Graph, names_cancel
 from .own_refs import OwnRef
 from .queues import chain, in_cell, may_hold, of_each

@@ -13,9 +13,8 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from ..base.stacks import callbacks_of, closure_of
 from ..base.task_facts import coro_name, is_done, task_name
-from ..hooks.reading import Place, hold, hold_all, values_of
+from ..hooks.reading import Place, callbacks_of, closure_of, hold, hold_all, values_of
 from . import library_waits
 from .library_waits import peer
 
@@ -108,15 +107,15 @@ def _of_future(leaf: Any) -> Wait:
         pending = [child for child in hold_all(list(children)) if not child.done()]
         behind = [child for child in pending if isinstance(child, asyncio.Task)]
         return Wait("gather", f"{len(pending)} of {len(children)} pending", tasks=behind)
-    for callback in hold_all(callbacks_of(leaf)):
+    for callback in callbacks_of(leaf):
         name = getattr(callback, "__qualname__", "")
         if name == "_chain_future.<locals>._call_check_cancel":
-            source = hold(closure_of(callback).get("source"))
+            source = closure_of(callback).get("source")
             if source is not None and not isinstance(source, asyncio.Future):
                 running = "running" if source.running() else "queued"
                 return Wait("executor", running, waited=source, running=source.running())
         elif name == "shield.<locals>._outer_done_callback":
-            inner = hold(closure_of(callback).get("inner"))
+            inner = closure_of(callback).get("inner")
             if isinstance(inner, asyncio.Task):
                 return Wait("task", f"shield of {_called(inner)}", tasks=[inner])
     return Wait("future", type(leaf).__name__, waited=leaf)

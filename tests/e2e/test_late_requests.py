@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from late_requests_judge import LINES, MARKED, PROGRAM, WAITS, objections, unknown_share
+from trace_sql import missing, query
 from watched import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -55,6 +57,7 @@ def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[byt
     done = looptop("trace", "@late", "--last", "3", "-o", str(file))
     assert done.returncode == 0, done.stderr
     check_trace(file)
+    check_trace_by_sql(file, tmp_path)
 
     # The same of a recording, whose later blocks begin with what the events refer to.
     recording = tmp_path / "late.looptop"
@@ -108,6 +111,33 @@ def check_trace(file: Path) -> None:
     names = set(tracks.values())
     assert {"loop 1 lag", "loop 1 utilization %", "loop 1: slow callbacks", "tasks"} <= names
     assert any(name.startswith("lock:") for name in names)
+
+
+def check_trace_by_sql(file: Path, folder: Path) -> None:
+    """What the official trace processor finds in it: no errors, whole slices, arrows, counters."""
+    if missing():
+        warnings.warn(f"not checked by SQL: {missing()} is not installed", stacklevel=2)
+        return
+    errors, ((slices, unfinished),), flows, counters, wakers = query(
+        file,
+        folder,
+        "select name, value from stats where severity in ('error', 'data_loss') and value > 0",
+        "select count(*), sum(dur < 0) from slice",
+        "select from_track.name, to_track.name, woken.name, woken.ts - waker.ts from flow"
+        " join slice waker on waker.id = slice_out join slice woken on woken.id = slice_in"
+        " join track from_track on from_track.id = waker.track_id join track to_track on to_track.id = woken.track_id",
+        "select track.name, count(*), min(value), max(value) from counter"
+        " join counter_track track on track.id = track_id group by track.name",
+        "select extract_arg(arg_set_id, 'debug.woken by'), count(*) from slice where name = 'step' group by 1",
+    )
+    # Stacks of events are newer than version 52, which ignores them.
+    assert [name for name, _ in errors if name != "unknown_extension_fields"] == []
+    assert slices > 100 and unfinished == 0
+    assert len(flows) > 20 and all(later >= 0 for *_, later in flows)
+    locks = [(waker, what) for waker, woken, what, _ in flows if woken.startswith("lock:")]
+    assert any(not waker.startswith("loop ") for waker, _ in locks) and {what for _, what in locks} == {"step"}
+    assert {name for name, *_ in counters} >= {"loop 1 lag", "loop 1 utilization %"}
+    assert {how for how, _ in wakers} >= {"task", "timer", "its creator"}
 
 
 def check_waits(found: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ def plan(coro: Any) -> tuple[Any, ...] | None:
 def hooks(coro: Any, fail: Callable[[str, Exception], None]) -> Iterator[Hook]:
     """What is to be replaced to know the status of responses."""
     cycle = _uvicorns(coro)
-    return iter(()) if cycle is None else uvicorn_status.hooks(cycle, fail)
+    return iter(()) if cycle is None else uvicorn_status.hooks(cycle, coro.cr_code, fail)
 
 
 def read(request: dict[str, Any] | Request) -> str | None:
@@ -100,10 +100,10 @@ def read(request: dict[str, Any] | Request) -> str | None:
     return paths.label(method, _template(scope) or django.route_of(scope) or paths.folded(scope["path"]))
 
 
-def status(task: Any, request: Any) -> Any:  # noqa: ARG001
+def status(task: Any, request: Any) -> Any:
     """The status of the response; None if it is not known."""
     if not isinstance(request, Request):
-        return uvicorn_status.take(request)
+        return uvicorn_status.take(task, request)
     answers = request.answers
     response = getattr(answers, "response", None)  # hypercorn
     if type(response) is dict:

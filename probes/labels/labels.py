@@ -9,7 +9,7 @@ the latest. Optional are:
 * `plan(coro)`, which tells the hooks in C how to find label and status without calling Python (GroupCounts.plan of
   hooks/native/group.c): the type of the held object, whether it is held weakly, the path from it to the source, the
   paths from the source to what determines the label, how many of these are the route, and the path from the task's
-  result to the status, or a dictionary that has it by the address of the source.
+  result to the status, or a dictionary that has it by the address of the task or of the source.
 
 An adapter that raises is switched off and reported.
 """

@@ -41,7 +41,7 @@ typedef struct {
     PyTypeObject *held; /* exact type of what the coroutine refers to */
     char weak; /* whether it may lead to its task, so that a record refers to it weakly */
     Path source, keys[KEYS], status; /* to what is kept; from there to the keys; from the result to the status */
-    PyObject *statuses; /* or they are noted here, by the address of what is kept, until the task ends; NULL: they are not */
+    PyObject *statuses; /* or they are noted here until the task ends, by its address or that of what is kept; NULL: they are not */
     int count, routes; /* keys; how many of the first ones say the route: one of them must be there */
     unsigned turn;
     Known known[LABELS];
@@ -483,9 +483,9 @@ int group_enter(State *state, PyObject *record, PyObject *coro) {
     return group_prepare(state, coro, &group, &source) < 0 ? -1 : group_join(record, group, source);
 }
 
-/* Takes what was noted for a source; NULL without an error where that is nothing. */
-static PyObject *take_noted(PyObject *statuses, PyObject *source) {
-    PyObject *key = PyLong_FromVoidPtr(source), *status = key == NULL ? NULL : PyDict_GetItemWithError(statuses, key);
+/* Takes what was noted for an object; NULL without an error where that is nothing. */
+static PyObject *take_noted(PyObject *statuses, PyObject *object) {
+    PyObject *key = PyLong_FromVoidPtr(object), *status = key == NULL ? NULL : PyDict_GetItemWithError(statuses, key);
     Py_XINCREF(status);
     if (status == NULL || PyDict_DelItem(statuses, key) < 0)
         PyErr_Clear();
@@ -500,6 +500,8 @@ static int count_response(State *state, PyObject *record, GroupCounts *base, Gro
     PyObject *result, *status = NULL;
     long code;
     if (plan != NULL && plan->statuses != NULL)
+        status = take_noted(plan->statuses, REFERENT(record));
+    if (plan != NULL && plan->statuses != NULL && status == NULL)
         status = take_noted(plan->statuses, source);
     if (fields->outcome != DONE) {
         Py_XDECREF(status);

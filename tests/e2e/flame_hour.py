@@ -20,7 +20,8 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "probes"), str(TESTS.parent)]
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
-SECONDS = 4.0
+SECONDS, UNDER_LOAD = 4.0, 15.0
+"""Seconds of samples. Under load threads wait for a CPU in turn, often for 20 ms: that weighs much in four seconds."""
 NEAR = 5.0
 """Points by which a share may be off."""
 STACKS = 3_600_000
@@ -63,14 +64,16 @@ def _under_load(load: int, python: str, loop: str, io: str) -> tuple[dict[str, f
     for one in spinners:
         one.start()
     try:
-        return _planted_and_sampled(python, loop, io)
+        return _planted_and_sampled(python, loop, io, UNDER_LOAD if load else SECONDS)
     finally:
         for one in spinners:
             one.kill()
             one.join()
 
 
-def _planted_and_sampled(python: str, loop: str, io: str) -> tuple[dict[str, float], dict[str, float], float]:
+def _planted_and_sampled(
+    python: str, loop: str, io: str, seconds: float
+) -> tuple[dict[str, float], dict[str, float], float]:
     import test_flame
     from watched import Program
 
@@ -82,7 +85,7 @@ def _planted_and_sampled(python: str, loop: str, io: str) -> tuple[dict[str, flo
             before = test_flame.spent(folder)
             with program.viewer(flame=1000) as viewer:
                 viewer.until(
-                    lambda: sum(test_flame.flames(viewer, "on_loop").values()) > SECONDS, "samples", timeout=120
+                    lambda: sum(test_flame.flames(viewer, "on_loop").values()) > seconds, "samples", timeout=120
                 )
                 after = test_flame.spent(folder)
                 spent = {name: after[name] - before[name] for name in after}

@@ -170,7 +170,7 @@ class Events:
             task=record.id if record is not None else None,
             name=name[:300] if name is not None else None,
             coro=coro[:300],
-            label=record.label if record is not None else None,
+            label=getattr(record, "label", None),  # absent while nothing is counted (hooks in Python)
             site=self._tables.site_at(record.code, record.lasti) if record is not None else 0,
         )
 

@@ -45,7 +45,7 @@ BEYOND unsigned long PyThread_get_thread_ident(void);
 #define CODE_WORDS 32
 #define BLOCK 2048 /* bytes that are read at once while callers are followed */
 #define ABOVE 4096 /* bytes above the frame of the loop that are read with its clock: about 20 frames */
-#define PARTS 6    /* of one read */
+#define PIECES 6   /* of one read */
 #define MOST_RECORD 512
 #define TRIES 3
 #define PROBED 512 /* bytes of a thread state that are looked through */
@@ -328,7 +328,7 @@ static int look(Sampler *self, Loop *loop, Moment *moment) {
     uintptr_t current, innermost = 0;
     const uintptr_t clock = loop->clock + offsetof(LoopClock, started);
     const int through = self->via >= 0 && loop->through != 0;
-    const struct { uintptr_t from; void *into; size_t size; } parts[PARTS] = {
+    const struct { uintptr_t from; void *into; size_t size; } parts[PIECES] = {
         {clock, &moment->now, sizeof(moment->now)},
         {loop->thread_state + (uintptr_t)self->thread_id, &moment->thread, sizeof(moment->thread)},
         {loop->thread_state + (uintptr_t)self->current, &current, sizeof(current)},
@@ -336,9 +336,9 @@ static int look(Sampler *self, Loop *loop, Moment *moment) {
         {loop->floor, block->bytes, loop->above},
         {clock, &moment->then, sizeof(moment->then)},
     };
-    struct iovec into[PARTS], from[PARTS];
+    struct iovec into[PIECES], from[PIECES];
     int index, count = 0;
-    for (index = 0; index < PARTS; index++)
+    for (index = 0; index < PIECES; index++)
         if (parts[index].size) {
             into[count] = (struct iovec){parts[index].into, parts[index].size};
             from[count++] = (struct iovec){(void *)parts[index].from, parts[index].size};
@@ -522,7 +522,7 @@ static int is_same(Sampler *self, Loop *loop, const Moment *first, Owner *owner)
     int64_t referent = 0;
     const uintptr_t clock = loop->clock + offsetof(LoopClock, started);
     const uintptr_t group = owner->is_known ? (uintptr_t)owner->fields.group : 0;
-    struct iovec into[PARTS], from[PARTS];
+    struct iovec into[PIECES], from[PIECES];
     int count = 0;
     if (owner->is_known) {
         into[count] = (struct iovec){&referent, sizeof(referent)};

@@ -220,3 +220,13 @@ def _count(directory: str) -> int | None:
         return len(os.listdir(directory))
     except OSError:
         return None
+
+
+def has_sub_interpreters() -> bool:
+    """Whether the program has made interpreters with memory of their own.
+
+    `sys._current_frames` makes the frames of their threads in the memory of this interpreter, and they free them in
+    theirs: the program crashes (seen on CPython 3.13).
+    """
+    made = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
+    return made is not None and len(made.list_all()) > 1

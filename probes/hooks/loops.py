@@ -253,7 +253,7 @@ def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
         runners.Runner.run.__code__: lambda frame: getattr(frame.f_locals.get("self"), "_loop", None),
     }
     found: list[tuple[Loop, tuple[int, int, int]]] = []
-    for thread, top in sys._current_frames().items():
+    for thread, top in ({} if process.has_sub_interpreters() else sys._current_frames()).items():
         frame: Any = top
         while frame is not None:
             find = codes.get(frame.f_code)
@@ -268,8 +268,10 @@ def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
 
 def frames_of_others() -> dict[int, Any]:
     """The current frame of each thread except this one. Its own frame in a local name would be a reference cycle, which
-    would keep frames of the program alive until the next garbage collection.
+    would keep frames of the program alive until the next garbage collection. Empty beside sub-interpreters.
     """
+    if process.has_sub_interpreters():
+        return {}
     frames: dict[int, Any] = sys._current_frames()
     frames.pop(get_ident(), None)
     return frames

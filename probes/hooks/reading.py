@@ -23,7 +23,7 @@ from asyncio import tasks as asyncio_tasks
 from types import BuiltinFunctionType, CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
-from ..base import sites, stacks
+from ..base import process, sites, stacks
 from ..base.task_facts import coro_of
 from . import install
 
@@ -168,7 +168,9 @@ own_place: Callable[[Any], tuple[CodeType, int, dict[str, Any]] | None] = (
 
 
 def threads() -> list[int]:
-    """The identities of all other threads that run Python."""
+    """The identities of all other threads that run Python. None while there are sub-interpreters."""
+    if process.has_sub_interpreters():
+        return []
     if _native is not None:
         return _native.other_threads()  # type: ignore[no-any-return]
     return [ident for ident in sys._current_frames() if ident != get_ident()]
@@ -180,7 +182,9 @@ def thread_stack(ident: int) -> Lines:
 
 
 def thread_stacks(wanted: Collection[int] | None = None) -> dict[int, Lines]:
-    """The stacks of other threads, innermost first, by identity. None: of all."""
+    """The stacks of other threads, innermost first, by identity. None: of all. Nothing beside sub-interpreters."""
+    if process.has_sub_interpreters():
+        return {}
     if _native is not None:
         return _native.thread_stacks(wanted)  # type: ignore[no-any-return]
     frames = sys._current_frames()

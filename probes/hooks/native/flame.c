@@ -292,8 +292,9 @@ static uint32_t number_of(Sampler *self, uintptr_t address, const uint64_t *word
     return seen.number;
 }
 
+/* `frame` may be anything where a stack is torn: no sum of it may wrap. */
 static int is_in(const Block *block, uintptr_t frame, size_t size) {
-    return frame >= block->at && frame + size <= block->at + block->size;
+    return frame >= block->at && size <= block->size && frame - block->at <= block->size - size;
 }
 
 /* One frame, of which `callee` was called. Those of plain calls lie one behind the other, callers at lower addresses, so

@@ -98,9 +98,10 @@ class _There:
 
 
 def members_now(target: str) -> list[str]:
-    """The processes of a TARGET on another machine, asked once. Raises LooptopError if that cannot be reached."""
+    """The processes of a TARGET, asked once. Raises LooptopError if it is on another machine that cannot be reached."""
     there = place.split(target)
-    assert there is not None
+    if there is None:
+        return Processes().of(target)
     from monitor.remote.links import link_to
 
     found, command = there

@@ -91,7 +91,7 @@ class Loops:
         self._registry.add(Hook("run", events.Handle, "_run", install.hook_run))
         for cls in self._hooked:
             self._hook_steps(cls)
-        for record in list(self._known.values()):
+        for _, record in self._pairs():
             record.schedules = "call_soon" not in self._registry.failed
 
     def unwatch(self) -> None:
@@ -130,7 +130,12 @@ class Loops:
 
     def all(self) -> list[tuple[Loop, LoopRecord]]:
         """Every loop that has not been collected or closed, whether it runs or not."""
-        return [(loop, record) for loop, record in list(self._known.items()) if not _is_closed(loop)]
+        return [(loop, record) for loop, record in self._pairs() if not _is_closed(loop)]
+
+    def _pairs(self) -> list[tuple[Loop, LoopRecord]]:
+        # Not by `items`, whose iterator is in Python: the program's thread may add a loop meanwhile.
+        data: dict[weakref.ref[Loop], LoopRecord] = self._known.data.copy()  # type: ignore[attr-defined]
+        return [(loop, record) for ref, record in data.items() if (loop := ref()) is not None]
 
     def _hook_running(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
         def _set_running_loop(loop: Any) -> None:

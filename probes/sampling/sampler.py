@@ -137,7 +137,7 @@ class Sampler:
             record = take()
             record.dirty = False
             self._book(record, changes)
-        for counts in install.site_aggregates.values():
+        for counts in list(install.site_aggregates.values()):
             if counts.unreported:
                 changes.sites.add(counts.site)
                 self._events.leave_unnamed(counts.unreported)

@@ -74,7 +74,7 @@ class GroupRows:
                         groups.of_site(record.code, record.lasti)  # none of its tasks may have ended yet
                     counts[record.site] = counts.get(record.site, 0) + 1
         else:  # of those born since counting began
-            counts = {site: known.born - known.ended for site, known in sampler.site_counts.items()}
+            counts = {site: known.born - known.ended for site, known in list(sampler.site_counts.items())}
         found = list(groups.by_site.values())
         for group in found:
             if not group.site and group.key is not None:

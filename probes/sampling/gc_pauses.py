@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from ..hooks import install
@@ -15,7 +16,7 @@ _timed: Any = None
 def start() -> None:
     """Begins to time collections, where that is possible."""
     global _timed
-    if _timed is None and install.native_state is not None and install.native_state.time_collections():
+    if _timed is None and install.native_state is not None and install.native_state.time_collections(gc):
         _timed = install.native_state
 
 

@@ -89,16 +89,15 @@ static PyObject *collected(PyObject *op, PyObject *const *args, Py_ssize_t count
 
 static PyMethodDef callback_def = {"collected", (PyCFunction)(void (*)(void))collected, METH_FASTCALL, NULL};
 
-/* time_collections(): begins. False where the interpreter's list is not found. */
-PyObject *time_collections(PyObject *op, PyObject *unused) {
+/* time_collections(gc): begins. False where the interpreter's list is not found. The module is given: after an attach by
+ * pid what only we import is not in `sys.modules`, without which an import in C fails. */
+PyObject *time_collections(PyObject *op, PyObject *module) {
     State *state = (State *)op;
-    PyObject *module = PyImport_ImportModule("gc"), *callbacks = NULL, *garbage = NULL, *own = NULL, *function = NULL;
+    PyObject *callbacks = NULL, *garbage = NULL, *own = NULL, *function = NULL;
     PyObject **slot = NULL;
-    if (state->collector_slot != NULL) {
-        Py_XDECREF(module);
+    if (state->collector_slot != NULL)
         Py_RETURN_TRUE;
-    }
-    if (module == NULL || (callbacks = PyObject_GetAttrString(module, "callbacks")) == NULL ||
+    if ((callbacks = PyObject_GetAttrString(module, "callbacks")) == NULL ||
         (garbage = PyObject_GetAttrString(module, "garbage")) == NULL)
         goto out;
     slot = PyList_CheckExact(callbacks) ? find_slot(garbage, callbacks) : NULL;
@@ -117,7 +116,6 @@ PyObject *time_collections(PyObject *op, PyObject *unused) {
     own = NULL;
     state->collector_slot = slot;
 out:
-    Py_XDECREF(module);
     Py_XDECREF(callbacks);
     Py_XDECREF(garbage);
     Py_XDECREF(own);

@@ -291,7 +291,7 @@ PyObject *distribution_list(const Distribution *self);
 void distribution_free(Distribution *self);
 
 /* collector.c */
-PyObject *time_collections(PyObject *state, PyObject *unused);
+PyObject *time_collections(PyObject *state, PyObject *module);
 PyObject *leave_collections(PyObject *state, PyObject *unused);
 PyObject *take_collections(PyObject *state, PyObject *unused);
 PyObject *collection_pauses(PyObject *state, PyObject *unused);

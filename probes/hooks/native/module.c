@@ -369,7 +369,7 @@ static PyMethodDef state_methods[] = {
     {"trace_places", trace_places, METH_O, "Code objects and instructions from a number on."},
     {"trace_stats", trace_stats, METH_NOARGS, "Events written, room for events, waits not described."},
     {"trace_refers", trace_refers, METH_O, "Whether there is a weak reference to an object."},
-    {"time_collections", time_collections, METH_NOARGS, "Begins to time collections of garbage; False where it cannot."},
+    {"time_collections", time_collections, METH_O, "Begins to time collections of garbage; False where it cannot."},
     {"leave_collections", leave_collections, METH_NOARGS, "Ends that."},
     {"take_collections", take_collections, METH_NOARGS, "Seconds of all, and the longest since the last call."},
     {"collection_pauses", collection_pauses, METH_NOARGS, "Begin and end of the newest long ones."},

@@ -631,7 +631,7 @@ def test_every_action_of_the_key_table_exists() -> None:
         "player": LiveScreen, "memory": MemoryScreen, "allocation": AllocationScreen, "profile": FunctionScreen,
         "connect": ConnectScreen, "findings": FindingsScreen, "finding": FindingScreen,
         "ended": EndedScreen, "flame": Icicle, "worker": Looptop, "service": ServiceScreen,
-        "past": PastScreen, "groups": GroupsScreen,
+        "past": PastScreen, "groups": GroupsScreen, "group_list": GroupsScreen,
     }  # fmt: skip
     assert set(owners) == set(SCOPES)
     for key in KEYS:

@@ -264,6 +264,7 @@ def ps(targets: tuple[str, ...], everything: bool, as_json: bool) -> int:
     """List the Python programs on this machine, whether and how each can be watched, and those that died.
 
     With --via those on the other side of a command; with TARGET the processes that it means, such as all workers.
+    `CPU mean` is the share of one core since the program began.
     """
     from dataclasses import asdict
 

@@ -87,7 +87,7 @@ PROGRAMS: tuple[Heading[Program], ...] = (
     Heading("Python", lambda p: p.python or fmt.UNKNOWN, priority=3),
     Heading("Loop", loop_kind, priority=3),
     Heading("Listens", listens, priority=3),
-    Heading("CPU", lambda p: "" if p.cpu is None else fmt.percent(p.cpu), right=True, priority=3),
+    Heading("CPU mean", lambda p: "" if p.cpu is None else fmt.percent(p.cpu), right=True, priority=3),
     Heading("RSS", lambda p: "" if p.rss is None else fmt.size(p.rss), right=True, priority=3),
     Heading("Watch", lambda p: "armed" if p.armed else p.how or "no"),
     Heading("Program", lambda p: branch(p) + p.title),

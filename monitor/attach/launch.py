@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from monitor.errors import UsageError
 from monitor.parsing import host_port
@@ -43,6 +44,17 @@ class Launch:
 
     argv: tuple[str, ...]
     settings: Settings
+    children: bool = False  # whether what it starts with `multiprocessing` gets a probe, too
+
+    @property
+    def lost_workers(self) -> str:
+        """How its workers get a probe, if it is told to start some and they would have none; else empty."""
+        forks = self._name == "gunicorn"
+        options = ("--workers", "-w") if self._name in ("gunicorn", "hypercorn") else ("--workers",)
+        given = [after for word, after in pairwise((*_words(self.argv), "")) if word in options]
+        if (self.children and not forks) or not any(number.isdigit() and int(number) > 1 for number in given):
+            return ""
+        return "call probes.install() in the module of the app" if forks else "looptop run --children"
 
     def environment(self, environ: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment that makes the interpreter start the probe."""
@@ -61,11 +73,20 @@ class Launch:
             "insecure": self.settings.insecure,
         }
         given = {key: value for key, value in settings.items() if value is not None}
+        plan: dict[str, Any] = {"pythonpath": before, "settings": given}
+        if self.children:  # only one process can listen on an address
+            plan["children"] = {"name": self._name, **given, "listen": "", "expect": 0.0, "announce": False}
         return {
             **environ,
             "PYTHONPATH": f"{BOOT}{os.pathsep}{before}" if before else str(BOOT),
-            "LOOPTOP_BOOT": json.dumps({"pythonpath": before, "settings": given}),
+            "LOOPTOP_BOOT": json.dumps(plan),
         }
+
+    @property
+    def _name(self) -> str:
+        """The name that the probe of the program finds for itself; its children cannot."""
+        module = self.argv[1:2] == ("-m",)
+        return self.argv[2] if module else Path(self.argv[1]).name.removesuffix(".py")
 
     def become(self) -> NoReturn:
         """Replace this process by the program, so that status, signals and streams are its own."""
@@ -80,6 +101,10 @@ class Launch:
             for number, handler in ours.items():
                 signal.signal(number, handler)
             raise UsageError(f"{self.argv[0]} cannot be started", error.strerror or str(error)) from None
+
+
+def _words(argv: Sequence[str]) -> list[str]:
+    return [part for word in argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
 
 
 def command(python: str | None, words: Sequence[str]) -> tuple[str, ...]:

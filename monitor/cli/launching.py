@@ -60,6 +60,7 @@ class ProgramCommand(click.Command):
 @click.option("--name", help="Name to find the program by: @NAME.")
 @click.option("--python", metavar="PATH", help="Interpreter; default: that of the active environment.")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
+@click.option("--children", is_flag=True, help="Also a probe in each process that it starts with multiprocessing.")
 @locals_option
 @token_option
 @click.pass_context
@@ -74,6 +75,7 @@ def run(
     name: str | None,
     python: str | None,
     slow: float | None,
+    children: bool,
     keep_locals: bool,
     token_file: str | None,
 ) -> int:
@@ -94,7 +96,7 @@ def run(
         key=_absolute(key),
         insecure=insecure or None,
     )
-    return watch_program(Launch(argv, settings), headless, record)
+    return watch_program(Launch(argv, settings, children), headless, record)
 
 
 def _absolute(path: str | None) -> str | None:
@@ -111,6 +113,8 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
         headless = True
     recorder = None if record is None else _recorder(record, launch.settings.slow, quiet=not headless)
     if headless:
+        if launch.lost_workers:
+            say(f"its workers have no probe: {launch.lost_workers}, or looptop arm {os.getpid()} once they run")
         if recorder is not None:
             recorder.begin(os.getpid())
         launch.become()

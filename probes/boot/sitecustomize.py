@@ -1,7 +1,8 @@
 """Installs the probe in a program that `looptop run` starts, before its first line, and removes its own traces.
 
 Python imports a module of this name when it starts (site.py), so `__main__`, arguments, tracebacks and exit status are
-those of a normal start. Every change that led Python here is undone before the program begins.
+those of a normal start. Every change that led Python here is undone before the program begins; with `run --children`
+only in the children that the program starts with `multiprocessing`, and they are watched, too.
 """
 
 
@@ -23,13 +24,20 @@ def _boot() -> None:
             plan = json.loads(plan)
             settings = plan.get("settings") or {}
             pythonpath = plan.get("pythonpath")
-            if pythonpath is None:
+            children = plan.get("children")
+            if children is not None:  # settings of their probes: PYTHONPATH stays, and leads them here
+                following = {"pythonpath": pythonpath, "settings": children, "child": True}
+                os.environ["LOOPTOP_BOOT"] = json.dumps(following)
+            elif pythonpath is None:
                 os.environ.pop("PYTHONPATH", None)
             else:
                 os.environ["PYTHONPATH"] = pythonpath
         except Exception as error:
             sys.stderr.write(f"looptop: LOOPTOP_BOOT is broken: {error}\n")
             plan = None
+    worker = "--multiprocessing-fork" in getattr(sys, "orig_argv", ())
+    if plan is not None and plan.get("child") and not worker:  # a tool that the program runs, say
+        plan = None
     if plan is not None and sys.version_info >= (3, 11):
         _load(os.path.dirname(here), settings)
     elif plan is not None:

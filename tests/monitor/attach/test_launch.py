@@ -90,6 +90,32 @@ def test_the_environment(before):
     assert (BOOT / "sitecustomize.py").is_file()
 
 
+def test_the_probes_of_children_take_the_name_and_listen_nowhere():
+    def plan(*argv, **settings):
+        made = Launch(("python", *argv), Settings(**settings), children=True).environment({})
+        return json.loads(made["LOOPTOP_BOOT"])["children"]
+
+    assert plan("-m", "uvicorn", slow=0.2, listen="[::1]:7777") == {
+        "name": "uvicorn",
+        "slow": 0.2,
+        "listen": "",
+        "expect": 0.0,
+        "announce": False,
+    }
+    assert [plan("./a/app.py")["name"], plan("app.py", name="shop")["name"]] == ["app", "shop"]
+
+
+def test_workers_that_would_have_no_probe():
+    def lost(*argv, children=False):
+        return Launch(("python", *argv), Settings(), children).lost_workers
+
+    assert lost("-m", "uvicorn", "app:app", "--workers", "3") == "looptop run --children"
+    assert lost("-m", "granian", "--workers=3") == lost("-m", "hypercorn", "-w", "3") == "looptop run --children"
+    assert lost("-m", "uvicorn", "app:app", "--workers", "3", children=True) == ""
+    assert lost("-m", "uvicorn", "app:app", "--workers=1") == lost("app.py", "-w", "3") == lost("app.py") == ""
+    assert "probes.install()" in lost("/venv/bin/gunicorn", "-w", "3", children=True)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:7777", "[::1]:0", "0.0.0.0:65535"])
 def test_addresses_to_listen_on(address):
     check_listen(address, insecure=True)

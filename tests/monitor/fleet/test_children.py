@@ -1,0 +1,60 @@
+"""`looptop run --children`: the processes of a program that it starts with multiprocessing, and its name for all of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from servers import looptop
+from waiting import wait_until
+from watched import ROOT
+
+PROGRAM = """
+import asyncio, multiprocessing, os, subprocess, sys
+
+def trace(who):
+    print(who, hasattr(sys, "_looptop_probe"), "LOOPTOP_BOOT" in os.environ, os.environ.get("PYTHONPATH"), flush=True)
+
+async def work():
+    trace("worker")
+    await asyncio.sleep(600)
+
+def worker():
+    asyncio.run(work())
+
+if __name__ == "__main__":
+    code = "import os, sys; print('tool', hasattr(sys, '_looptop_probe'), 'LOOPTOP_BOOT' in os.environ, "
+    subprocess.run([sys.executable, "-c", code + "os.environ.get('PYTHONPATH'), flush=True)"])
+    context = multiprocessing.get_context("spawn")
+    runs = [context.Process(target=worker, daemon=True) for _ in range(2)]
+    for one in runs:
+        one.start()
+    sys.stdin.readline()
+    for one in runs:
+        one.terminate()
+        one.join()
+"""
+
+
+def test_children_have_a_probe_and_their_name_means_them(tmp_path: Path) -> None:
+    script = tmp_path / "shop.py"
+    script.write_text(PROGRAM)
+    command = [sys.executable, "-m", "monitor", "run", "--headless", "--children", str(script)]
+    program = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert program.stdin is not None and program.stdout is not None
+        before = program.stdout.readline().split()
+        assert before[:3] == ["tool", "False", "False"]  # and nothing of it is left for what that starts
+        assert [program.stdout.readline().split() for _ in range(2)] == [["worker", "True", "False", before[3]]] * 2
+
+        def listed() -> list[dict]:
+            return json.loads(looptop("ps", "@shop", "--json").stdout)["programs"]
+
+        workers = wait_until(lambda: found if len(found := listed()) == 2 else None, "two workers")
+        assert {one["parent"] for one in workers} == {program.pid}
+        assert all(one["how"] == "probe" for one in workers)
+    finally:
+        program.communicate("\n", timeout=60)
+    assert program.returncode == 0

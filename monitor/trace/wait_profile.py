@@ -52,7 +52,8 @@ class GroupWaits:
     coro: str
     label: str | None
     waits: dict[Key, Waits] = field(default_factory=dict)
-    tasks: int = 0
+    tasks: int = 0  # that waited
+    count: int = 0  # of all waits
 
     @property
     def name(self) -> str:
@@ -71,10 +72,12 @@ class GroupWaits:
         if waits is None:
             waits = self.waits[key] = Waits(kind, name, at)
         waits.add(duration, thing, live)
+        self.count += 1
 
     def merge(self, other: GroupWaits) -> None:
         """Add all waits of another group."""
         self.tasks += other.tasks
+        self.count += other.count
         for key, waits in other.waits.items():
             mine = self.waits.setdefault(key, Waits(waits.kind, waits.name, waits.at))
             mine.duration += waits.duration
@@ -110,8 +113,9 @@ def wait_profile(
         group = groups.get((life.coro, life.label))
         if group is None:
             group = groups[life.coro, life.label] = GroupWaits(life.coro, life.label)
-        group.tasks += 1
+        before = group.count
         _count(timeline, life, group, store)
+        group.tasks += group.count > before
     everything = GroupWaits("", None)
     for group in groups.values():
         everything.merge(group)

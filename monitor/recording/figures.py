@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.errors import UsageError
 from monitor.recording.reader import Recording
+from monitor.recording.replay_frames import walk
 from monitor.store.model import blamed
 from monitor.store.store import Store
 
@@ -86,7 +88,7 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
     """Summarize a recording without its first `skip` seconds. Raises UsageError."""
     with Recording(path) as recording:
         begin = recording.start + round(skip * 1e6)
-        before, after = _state(recording, begin), _state(recording, recording.end)
+        before, after = _counted(recording, begin), _state(recording, recording.end)
         ticks = [tick for tick in recording.light_ticks() if tick.at >= begin]
         elapsed = (recording.end - begin) * _SECOND  # read last: damaged blocks have been dropped by now
         if elapsed < LEAST:
@@ -99,7 +101,7 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
             start=begin * _SECOND,
             duration=elapsed,
         )
-        _of_sites(found, before, after, elapsed)
+        _of_sites(found, before, after)
         _of_events(found, recording, after, begin, elapsed)
         _of_groups(found, recording, begin, after)
         lags = sorted(max(lag for _, lag, _ in tick.loops) for tick in ticks if tick.loops)
@@ -209,6 +211,20 @@ def _state(recording: Recording, at: int) -> Store:
     return store
 
 
+def _counted(recording: Recording, begin: int) -> Store:
+    """The state at the first moment from `begin` at which the totals of all sites and tasks have come.
+
+    A recording begins with a store that knows nothing of the program; its first ticks say what it did before.
+    """
+    store = Store()
+    state, rest = walk(recording, begin)
+    for frame in chain(state, rest):
+        store.apply(frame)
+        if store.task_counts.values and not store.left and store.now_us >= begin:
+            break
+    return store
+
+
 def _cpu(recording: Recording, begin: int, after: Store) -> float | None:
     """CPU share of one core.
 
@@ -224,7 +240,11 @@ def _cpu(recording: Recording, begin: int, after: Store) -> float | None:
     return (last.cpu_total - first.cpu_total) / (last.measured - first.measured)
 
 
-def _of_sites(found: Figures, before: Store, after: Store, elapsed: float) -> None:
+def _of_sites(found: Figures, before: Store, after: Store) -> None:
+    """Totals at the end minus those at the beginning."""
+    elapsed = after.now - before.now
+    if elapsed <= 0.0:
+        return
     counts = dict.fromkeys(("born", "ended", "failed", "cancelled"), 0)
     for store, sign in ((after, 1), (before, -1)):
         for stats in store.sites.values():

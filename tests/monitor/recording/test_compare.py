@@ -90,6 +90,31 @@ def test_cpu_of_the_life_before_is_not_counted(tmp_path):
     assert figures(path).values["cpu"] == pytest.approx(0.2, rel=0.02)
 
 
+def test_what_was_counted_before_the_recording_is_not_its_own(tmp_path):
+    class AlwaysOn(Steady):
+        """Made 100,000 tasks, which were busy for 50 s, before the recording began."""
+
+        def tick(self):
+            for told in super().tick():
+                if isinstance(told, Tick):
+                    (site,) = told.sites
+                    site = msgspec.structs.replace(site, born=site.born + 100_000, ended=site.ended + 100_000)
+                    told = msgspec.structs.replace(
+                        told, sites=[msgspec.structs.replace(site, busy=site.busy + 50_000_000)]
+                    )
+                yield told
+
+    path = record(tmp_path / "old", ticks=20, script=AlwaysOn(), moments=False).path
+    found = figures(path)
+    assert found.values["tasks_per_s"] == found.values["ended_per_s"] == pytest.approx(10)
+    assert found.counts["tasks_per_s"] == pytest.approx(10 * found.duration, abs=10)
+    assert found.values["busy"] == pytest.approx(0.2)
+    assert (list(found.busy.values()), list(found.born.values())) == ([pytest.approx(0.2)], [pytest.approx(10)])
+    assert failing(
+        [condition("busy>30%"), condition("tasks_per_s>11"), condition("ended_per_s>11")], compare(found, found)
+    ) == ([], [])
+
+
 def test_what_got_worse_comes_first(both):
     found = compare(figures(both[0]), figures(both[1]))
     verdicts = [line.verdict for line in found.lines]

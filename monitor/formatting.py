@@ -74,6 +74,11 @@ def count(number: float | None) -> str:
     return f"{number / 1e3:.0f}k" if number < 999_500 else f"{number / 1e6:.2f}M"
 
 
+def several(number: int, what: str, most: str | None = None) -> str:
+    """A number and what it counts: `1 task`, `2 tasks`, `3 processes`. `most`: a plural that is not made with an s."""
+    return f"{count(number)} {what if number == 1 else most or what + 's'}"
+
+
 def rate(number: float | None) -> str:
     """Events per second, at most 6 cells: `0.3`, `12`, `4.2k`."""
     if number is None:

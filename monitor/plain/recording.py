@@ -86,7 +86,7 @@ class StatusLine(_RewrittenLine):
         """The progress as one line."""
         parts = [
             f"● {_clock(now.seconds)}",
-            f"{now.tasks} tasks",
+            fmt.several(now.tasks, "task"),
             f"{now.slow} slow",
             f"{now.failed} failed",
             fmt.size(now.written),
@@ -94,9 +94,9 @@ class StatusLine(_RewrittenLine):
         if now.lost is not None:
             parts[0] = f"○ connection lost for {_clock(now.lost)}, trying again"
         if now.dropped:
-            parts.append(f"{now.dropped} ticks dropped")
+            parts.append(f"{fmt.several(now.dropped, 'tick')} dropped")
         if now.finished:
-            parts.append(f"{len(now.finished)} files")
+            parts.append(fmt.several(len(now.finished), "file"))
         if now.pending is not None:
             parts.append(f"soon finished: {fmt.clean(now.pending)}")
         return "  ".join(parts)
@@ -130,8 +130,8 @@ class SetStatusLine(_RewrittenLine):
         return "  ".join(
             [
                 f"● {_clock(max((one.seconds for one in there), default=0.0))}",
-                f"{len(running)} processes",
-                f"{sum(one.tasks for one in running)} tasks",
+                fmt.several(len(running), "process", "processes"),
+                fmt.several(sum(one.tasks for one in running), "task"),
                 f"{sum(one.slow for one in there)} slow",
                 f"{sum(one.failed for one in there)} failed",
                 fmt.size(sum(one.written for one in there)),

@@ -105,7 +105,7 @@ def summary(results: Sequence[Result]) -> str:
     samples = "1 sample" if len(results) == 1 else f"{len(results)} samples"
     summary_line = f"{samples}: {counts['met']} expectations met, {counts['missed']} missed"
     summary_line += f", {counts['not seen yet']} not seen yet" if counts["not seen yet"] else ""
-    summary_line += f", {skipped} samples skipped" if skipped else ""
+    summary_line += f", {fmt.several(skipped, 'sample')} skipped" if skipped else ""
     return summary_line + (f"; look at {', '.join(missed)}{_busy()}" if missed else "")
 
 

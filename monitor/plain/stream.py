@@ -124,7 +124,7 @@ class Stream:
         """The number of events lost since the last report, if that was at least `every` seconds ago."""
         now, missed = self.store.now, self.store.missed_events - self._missed
         if missed and (self._missed_at is None or now - self._missed_at >= every):
-            yield _notice(now, f"{missed} events were dropped")
+            yield _notice(now, f"{missed} {'event was' if missed == 1 else 'events were'} dropped")
             self._missed, self._missed_at = self.store.missed_events, now
         if self.store.probe.cpu_total is None:
             return
@@ -132,7 +132,7 @@ class Stream:
             self._unnamed, self._unnamed_at = self.store.probe.unnamed, now
         unnamed = self.store.probe.unnamed - self._unnamed
         if unnamed and now - self._unnamed_at >= every:
-            text = f"{unnamed} more tasks ended well: too many to list by name"
+            text = f"{unnamed} more task{'' if unnamed == 1 else 's'} ended well: too many to list by name"
             yield {**_notice(now, text), "about": "ended"}
             self._unnamed, self._unnamed_at = self.store.probe.unnamed, now
 

@@ -112,7 +112,8 @@ def lines_of_all(stores: dict[int, Store], width: int, colour: bool) -> list[str
 def _sums(store: Store) -> str:
     threads = store.threads
     more = f", {threads.more} more are not shown" if threads.more else ""
+    number = fmt.several(len(threads.rows), "thread")
     return (
-        f"{len(threads.rows)} threads{more}; CPU {fmt.percent(threads.cpu)} over {fmt.duration(threads.seconds)}, "
+        f"{number}{more}; CPU {fmt.percent(threads.cpu)} over {fmt.duration(threads.seconds)}, "
         f"{fmt.percent(threads.cpu_of_loops)} in threads with a loop"
     )

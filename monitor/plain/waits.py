@@ -117,7 +117,8 @@ def waits_lines(profile: WaitProfile, group: str, width: int, colour: bool) -> l
     out: list[str] = []
     for one in sections:
         name = one.name or "All tasks"
-        out += [f"{name}: waited {fmt.duration(one.duration / 1e9)} in {fmt.duration(seconds)}, {one.tasks} tasks"]
+        many = fmt.several(one.tasks, "task")
+        out += [f"{name}: waited {fmt.duration(one.duration / 1e9)} in {fmt.duration(seconds)}, {many}"]
         rows = one.ordered()
         out += table(rows[:MOST_WAITS], HEADINGS, width, colour)
         if len(rows) > MOST_WAITS:

@@ -176,8 +176,9 @@ def line(site: Site | None) -> str:
 def duration(ns: int) -> str:
     """Format a duration with three digits and a unit."""
     for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1000)):
-        if ns >= size:
-            return f"{ns / size:.3g} {unit}" if ns < 1000 * size else f"{ns / size:.0f} {unit}"
+        if ns >= 0.9995 * size:  # 999.5 of the smaller unit round to 1.00 of this one
+            value = ns / size
+            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
     return f"{ns} ns" if ns else "0 s"
 
 

@@ -128,7 +128,7 @@ def test_what_can_not_run_here_is_skipped(tmp_path, monkeypatch):
     [result] = check([sample], run=lambda sample: pytest.fail("it ran"))
     assert (result.skipped, result.good) == ("needs Python 3.12", True)
     assert result_lines(result, 80, False)[0].startswith("skipped  eager_tasks")
-    assert "1 samples skipped" in summary([result])
+    assert "1 sample skipped" in summary([result])
 
 
 def test_every_gap_has_its_reason():

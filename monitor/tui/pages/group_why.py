@@ -73,7 +73,7 @@ def waits_page(
 def waits_lines(waits: GroupWaits, cells: int) -> list[Line]:
     """A section with a line for each thing that was waited for."""
     total = waits.duration
-    out = [heading("Waited for", cells, f"{fmt.duration(total / 1e9)} together, {fmt.count(waits.tasks)} tasks")]
+    out = [heading("Waited for", cells, f"{fmt.duration(total / 1e9)} together, {fmt.several(waits.tasks, 'task')}")]
     ordered = waits.ordered()
     out += [
         line(

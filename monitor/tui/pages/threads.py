@@ -36,7 +36,7 @@ def summary(threads: Threads, store: Store) -> list[Parts]:
         (fmt.percent(threads.cpu_of_loops), "strong"),
         ("  others ", "dim"),
         (fmt.percent(others), "warn" if others >= HIGH else "strong"),
-        (f"  {fmt.count(number)} threads" + (f", {threads.more} not shown" if threads.more else ""), "dim"),
+        (f"  {fmt.several(number, 'thread')}" + (f", {threads.more} not shown" if threads.more else ""), "dim"),
     )
     busiest = threads.busiest_other()
     if busiest is None or others < HIGH or (busiest.cpu or 0.0) < others / 4:

@@ -225,8 +225,9 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
     if lost > 0:
         when = "" if probe.dropped_at is None else f", {fmt.age(max(store.now - probe.dropped_at, 0.0))} ago"
         alerts.append((f"dropped {fmt.count(lost)}{when if wide else ''}", "bad"))
-    if store.missed_events:
-        alerts.append((f"missed {fmt.count(store.missed_events)}{' events' if wide else ''}", "bad"))
+    missed = store.missed_events
+    if missed:
+        alerts.append((f"missed {fmt.several(missed, 'event') if wide else fmt.count(missed)}", "bad"))
     if store.left:
         alerts.append((f"{fmt.count(store.left)} {'tasks ' if wide else ''}to load", "accent"))
     if situation.origins:

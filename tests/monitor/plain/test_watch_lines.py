@@ -166,6 +166,7 @@ def test_what_was_dropped_is_told():
     made = stream_of(SLOW, {**ENDED, "seq": 12})
     assert [thing["type"] for thing in made] == ["slow_callback", "notice", "task_ended"]
     assert made[1]["text"] == "10 events were dropped"
+    assert stream_of(SLOW, {**ENDED, "seq": 3})[1]["text"] == "1 event was dropped"
 
 
 def test_a_busy_server_does_not_say_so_at_every_tick():

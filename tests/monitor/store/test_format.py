@@ -55,6 +55,8 @@ def test_sizes_counts_rates_and_shares():
     ]
     assert [fmt.count(n) for n in (None, 812, 10432, 99_999, 1_240_000)] == ["–", "812", "10432", "99999", "1.24M"]
     assert [fmt.rate(n) for n in (None, 0.01, 0.3, 12, 4200, 42_000)] == ["–", "0", "0.3", "12", "4200", "42.0k"]
+    assert [fmt.several(n, "thread") for n in (0, 1, 2)] == ["0 threads", "1 thread", "2 threads"]
+    assert [fmt.several(n, "process", "processes") for n in (1, 2)] == ["1 process", "2 processes"]
     assert [fmt.percent(n) for n in (None, 0, 0.032, 0.87, 1)] == ["–", "0%", "3.2%", "87%", "100%"]
 
 

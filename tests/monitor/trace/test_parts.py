@@ -8,7 +8,7 @@ import pytest
 
 from monitor.store.model import Site
 from monitor.trace.events import EVENT, LONG_UNIT, LONGEST, PLACE_BITS, UNIT, Kind
-from monitor.trace.explain import explain, reason_object, slowest, text_of
+from monitor.trace.explain import duration, explain, reason_object, slowest, text_of
 from monitor.trace.parts import gaps, parts_of
 from monitor.trace.timeline import Blocked, Timeline
 
@@ -310,6 +310,11 @@ def test_the_text_names_each_line_once():
     timeline = ring.timeline()
     assert slowest(timeline, 5) == [timeline.lives[1]]
     text = text_of(explain(timeline, timeline.lives[1]))
-    assert text[0] == "handler (task 1)  55 ms  done"
-    assert text[3] == "  waited      51 ms  51 ms lock at orders.py:17 handler, held by refresh#2 ← db.py:44"
+    assert text[0] == "handler (task 1)  55.0 ms  done"
+    assert text[3] == "  waited    51.0 ms  51.0 ms lock at orders.py:17 handler, held by refresh#2 ← db.py:44"
     assert text[-1].strip().startswith("R.")
+
+
+def test_durations_have_three_digits_also_just_below_the_next_unit():
+    found = [duration(ns) for ns in (0, 120, 9_100_000, 999_400_000, 999_700_000, 1_000_000_000, 72_000_000_000)]
+    assert found == ["0 s", "120 ns", "9.10 ms", "999 ms", "1.00 s", "1.00 s", "72.0 s"]

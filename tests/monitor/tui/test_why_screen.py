@@ -44,8 +44,8 @@ async def test_w_explains_a_task_from_the_list_and_its_page() -> None:
         await driver.tick(steps(), tick(6), seconds=2)
         text = driver.text()
         assert "Why was worker-1" in text
-        assert "waited      50 ms  50 ms future at scene_app.py:18 serve ← worker-0 scene_app.py:12" in text
-        assert "queued      20 ms  behind worker-2, 19 ms" in text
+        assert "waited    50.0 ms  50.0 ms future at scene_app.py:18 serve ← worker-0 scene_app.py:12" in text
+        assert "queued    20.0 ms  behind worker-2, 19.0 ms" in text
         assert "R ran   q queued   . waited   ? unknown" in text
         await driver.press("escape")
         await driver.look()
@@ -103,8 +103,8 @@ async def test_w_on_a_group_sums_up_its_slowest_and_what_its_tasks_wait_for() ->
         assert f"Why was {coro} late?" in driver.text()
         await driver.tick(whole_life(), tick(6), seconds=3)
         text = driver.text()
-        assert "The slowest, 71 ms together" in text
-        assert "waited      50 ms" in text
+        assert "The slowest, 71.0 ms together" in text
+        assert "waited    50.0 ms" in text
         assert "Waited for" in text
         assert "1×" in text
         await driver.press("escape", "W")

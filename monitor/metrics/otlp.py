@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from monitor.errors import LooptopError
+from monitor.errors import UsageError
 from monitor.metrics import table
 from monitor.metrics.aggregate import Histogram, Point
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _MISSING = "pip install 'looptop[otlp]'"
 
 
-def library_missing() -> LooptopError:
+def library_missing() -> UsageError:
     """Return the error that says what to install."""
-    return LooptopError("OTLP needs the packages of opentelemetry", _MISSING)
+    return UsageError("OTLP needs the packages of opentelemetry", _MISSING)
 
 
 def endpoint(url: str, signal: str) -> str:
@@ -32,7 +32,7 @@ class Exporter:
     """Pushes the aggregate to an OTLP/HTTP endpoint, as often as `push` is called."""
 
     def __init__(self, url: str, service: str, version: str) -> None:
-        """`url`: a collector, with or without /v1/metrics. Raises LooptopError if the library is missing."""
+        """`url`: a collector, with or without /v1/metrics. Raises UsageError if the library is missing."""
         try:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
             from opentelemetry.sdk.metrics import Exemplar, export

@@ -27,7 +27,7 @@ class EventExporter:
     """Pushes log records and spans to an OTLP/HTTP endpoint."""
 
     def __init__(self, url: str, service: str, version: str) -> None:
-        """`url`: a collector, with or without /v1/metrics. Raises LooptopError if the library is missing."""
+        """`url`: a collector, with or without /v1/metrics. Raises UsageError if the library is missing."""
         try:
             from opentelemetry import trace
             from opentelemetry._logs import LogRecord, SeverityNumber

@@ -11,7 +11,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
-from monitor.errors import LooptopError
+from monitor.errors import LooptopError, UsageError
 from monitor.metrics import table
 from monitor.metrics.aggregate import Histogram, Point
 
@@ -32,7 +32,7 @@ def _library() -> Any:
         import prometheus_client.openmetrics.exposition
         import prometheus_client.registry
     except ImportError:
-        raise LooptopError("Prometheus metrics need the package prometheus_client", _MISSING) from None
+        raise UsageError("Prometheus metrics need the package prometheus_client", _MISSING) from None
     return prometheus_client
 
 

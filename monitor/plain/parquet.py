@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitor.errors import LooptopError, UsageError
+from monitor.errors import UsageError
 from monitor.plain.export import COLUMNS, TYPES, things
 from monitor.recording.export import write
 
@@ -53,12 +53,12 @@ def export(
 ) -> list[tuple[Path, int]]:
     """Write one file per table into a folder; returns the files and their sizes.
 
-    The recordings are given with their workers. Raises LooptopError if DuckDB is not installed.
+    The recordings are given with their workers. Raises UsageError if DuckDB is not installed.
     """
     try:
         import duckdb
     except ImportError:
-        raise LooptopError("Parquet needs the package duckdb", "pip install 'looptop[parquet]'") from None
+        raise UsageError("Parquet needs the package duckdb", "pip install 'looptop[parquet]'") from None
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:

@@ -110,7 +110,7 @@ def collected(path: Path) -> Trace:
 
 
 def why(trace: Trace, options: WhyOptions) -> Why:
-    """Why the selected tasks were late. Raises UsageError for a task that is not in the trace."""
+    """Why the selected tasks were late. Raises UsageError for a task or a group that is not in the trace."""
     trace.name_live_tasks()
     timeline = trace.timeline
     notes = notes_of(trace)
@@ -125,14 +125,18 @@ def why(trace: Trace, options: WhyOptions) -> Why:
         alive = [
             life
             for life in timeline.lives.values()
-            if life.ended is None and life.steps and (not options.group or in_group(life, options.group))
+            if life.ended is None
+            and (life.steps or (options.group and life.id in trace.store.tasks))
+            and (not options.group or in_group(life, options.group))
         ]
         alive.sort(key=lambda life: trace.born(life.id) or life.born or timeline.end)
         found = alive[: options.slowest]
         if found:
             notes.append("no task began and ended meanwhile: these are live ones, the oldest first")
+        elif options.group:
+            raise UsageError(f"no task of {options.group} ran meanwhile", "is it a coroutine, label or name?")
         else:
-            notes.append("no task ran meanwhile" if not options.group else f"no task of {options.group} ran meanwhile")
+            notes.append("no task ran meanwhile")
     reasons = [explain(timeline, life, trace.born(life.id), now=trace.waits_now(life.id)) for life in found]
     return Why(reasons, options.group, notes)
 

@@ -1,0 +1,82 @@
+"""`looptop why`: which tasks it explains, of one program and of several, from frames that are written down."""
+
+import sys
+from base64 import b64encode
+
+import msgspec
+import pytest
+from fake_probe import NOW, hello, static, tick
+
+from monitor.errors import UsageError
+from monitor.metrics import otlp, prometheus
+from monitor.plain import many_why
+from monitor.plain.parquet import export
+from monitor.plain.why import WhyOptions, why
+from monitor.protocol import frames
+from monitor.trace.collect import Trace
+from monitor.trace.events import EVENT, UNIT, Kind
+
+SECOND = 1_000_000
+STEPS = {"type": "steps", "from": 0, "to": 4, "lost": 0, "undescribed": 0, "objects": []}
+
+
+def units(seconds):
+    return round(seconds * 1e9 / UNIT)
+
+
+def piece(*events):
+    """A piece of a ring that begins at NOW; an event is kind, start, time run, time queued, task, waker."""
+    data = EVENT.pack(0, 0, 0, 0, 0)
+    for kind, at, ran, queued, task, waker in events:
+        data += EVENT.pack(units(at), units(ran) | kind << 28, units(queued) | 1 << 28, task, waker)
+    places = {"from": 0, "items": [0]}
+    return {**STEPS, "offset": NOW, "places": places, "events": b64encode(data).decode()}
+
+
+def trace_of(*told):
+    trace = Trace()
+    for frame in (hello(capabilities=["steps"]), static(), *told):
+        trace.take(frames.decode(msgspec.json.encode(frame)))
+    return trace
+
+
+def life(task, seconds):
+    """The whole life of a task that ran all the time."""
+    return ((Kind.BORN, 0, 0, 0, task, 0), (Kind.STEP_BORN, 0, seconds, 0, task, 0), (Kind.END, seconds, 0, 0, task, 0))
+
+
+def test_a_group_that_is_not_there_is_refused_like_a_task_that_is_not():
+    trace = trace_of(piece(*life(2, 0.5)), tick(NOW + SECOND))
+    with pytest.raises(UsageError, match="task 99 did nothing meanwhile"):
+        why(trace, WhyOptions(task=99))
+    with pytest.raises(UsageError, match="no task of nosuch ran meanwhile"):
+        why(trace, WhyOptions(group="nosuch"))
+    with pytest.raises(UsageError, match="no task of nosuch ran meanwhile"):
+        many_why.why([((0, 10), trace), ((1, 11), trace)], WhyOptions(group="nosuch"))
+    assert [reason.life.id for reason in why(trace, WhyOptions(group="main")).reasons] == [1], "it waits all the time"
+
+
+def test_the_slowest_of_a_group_of_all_workers_are_summed_up():
+    workers = [((number, 10 + number), trace_of(piece(*life(2, 0.25 * (number + 1))))) for number in range(2)]
+    other = trace_of(piece())
+    other.store.tasks.clear()  # it has no task of the group
+    workers.append(((2, 12), other))
+    found = many_why.why(workers, WhyOptions(group="worker-1"))
+    made = many_why.why_object(found)
+    assert (made["group"]["group"], made["group"]["tasks"]) == ("worker-1", [2, 2])
+    assert (made["group"]["age"], made["group"]["ran"]) == (0.75, 0.75)
+    lines = many_why.why_lines(found, 100, False)
+    assert lines[0] == "worker-1: the 2 slowest, 750 ms together"
+    assert [line for line in lines if line.startswith("worker ")] == ["worker 1 (11)", "worker 0 (10)"]
+
+
+def test_a_missing_extra_is_not_the_status_of_something_found_bad(monkeypatch, tmp_path):
+    for name in ("prometheus_client", "duckdb", "opentelemetry.sdk.metrics"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for what in (
+        lambda: prometheus.text(list),
+        lambda: otlp.Exporter("http://127.0.0.1:1", "x", "1"),
+        lambda: export([], tmp_path / "night"),
+    ):
+        with pytest.raises(UsageError, match="pip install 'looptop"):
+            what()

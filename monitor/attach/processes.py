@@ -25,8 +25,12 @@ class Processes:
         if target.isascii() and target.isdigit():
             return self._of_pid(int(target))
         if target.startswith("@"):
-            return _of_name(target[1:])
+            return self._of_name(target[1:])
         return [target]
+
+    def _of_name(self, name: str) -> list[str]:
+        pids = named(name)
+        return self._of_pid(pids[0]) if len(pids) == 1 else [str(pid) for pid in pids]
 
     def _of_pid(self, pid: int) -> list[str]:
         from monitor.attach.worker_processes import WorkerProcesses, children
@@ -53,19 +57,26 @@ def image_of(pid: int) -> tuple[str, str] | None:
     return None if stack == "0" else (code, stack)
 
 
-def _of_name(name: str) -> list[str]:
-    from monitor.attach.find import probes
+def named(name: str) -> list[int]:
+    """The processes whose probes have this name, oldest first; of several those with an event loop."""
     from monitor.attach.worker_processes import has_loop
+
+    pids = with_name(name)
+    if len(pids) > 1:  # a parent that was started with a probe has the name, too
+        pids = [pid for pid in pids if has_loop(pid) is not False] or pids
+    return pids
+
+
+def with_name(name: str) -> list[int]:
+    """All processes whose probes have this name, oldest first."""
+    from monitor.attach.find import probes
     from monitor.transport import fd_passing
 
     pids = {probe.pid: probe.started for probe in probes().of_name(name)}
     for endpoint in fd_passing.everywhere() if fd_passing.possible() else ():
         if endpoint.name == name:
             pids.setdefault(endpoint.pid, 0.0)
-    if len(pids) > 1:  # a parent that was started with a probe has the name, too
-        with_loop = {pid: started for pid, started in pids.items() if has_loop(pid) is not False}
-        pids = with_loop or pids
-    return [str(pid) for pid in sorted(pids, key=lambda pid: (pids[pid], pid))]
+    return sorted(pids, key=lambda pid: (pids[pid], pid))
 
 
 def _alive(pid: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.attach.processes import named
 from monitor.fleet.expansion import Expansion, members_now
 from monitor.parsing import host_port
 from monitor.remote import place
@@ -53,7 +54,10 @@ class Members:
         if not is_pid and not alone.startswith("@"):
             return False
         found = self._expand(target) if there is None else members_now(target)
-        return found not in ([], [target]) if is_pid else len(found) > 1
+        if is_pid:
+            return found not in ([], [target])
+        # The name of a parent alone means its workers, also if there is only one.
+        return len(found) > 1 or (there is None and [str(pid) for pid in named(alone[1:])] not in ([], list(found)))
 
     def status_of(self, member: Member) -> int | None:
         """The exit status of one on another machine that has gone, negative for a signal; None if unknown."""

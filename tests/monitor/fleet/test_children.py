@@ -11,6 +11,8 @@ from servers import looptop
 from waiting import wait_until
 from watched import ROOT
 
+from monitor.fleet.members import Members
+
 PROGRAM = """
 import asyncio, multiprocessing, os, subprocess, sys
 
@@ -55,6 +57,13 @@ def test_children_have_a_probe_and_their_name_means_them(tmp_path: Path) -> None
         workers = wait_until(lambda: found if len(found := listed()) == 2 else None, "two workers")
         assert {one["parent"] for one in workers} == {program.pid}
         assert all(one["how"] == "probe" for one in workers)
+
+        # Without the probes of the workers the name is that of their parent alone, and still means them.
+        pids = [one["pid"] for one in workers]
+        for pid in pids:
+            assert looptop("detach", str(pid)).returncode == 0
+        assert [(one["pid"], one["how"]) for one in listed()] == [(pid, "attach") for pid in pids]
+        assert Members(["@shop"]).is_set
     finally:
         program.communicate("\n", timeout=60)
     assert program.returncode == 0

@@ -17,7 +17,9 @@ PROGRAM = """
 import asyncio, multiprocessing, os, subprocess, sys
 
 def trace(who):
-    print(who, hasattr(sys, "_looptop_probe"), "LOOPTOP_BOOT" in os.environ, os.environ.get("PYTHONPATH"), flush=True)
+    probe = hasattr(sys, "_looptop_probe")
+    text = f"{who} {probe} {'LOOPTOP_BOOT' in os.environ} {os.environ.get('PYTHONPATH')}\\n"
+    os.write(1, text.encode())  # at once: there are two of them
 
 async def work():
     trace("worker")

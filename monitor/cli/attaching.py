@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,12 +25,13 @@ from monitor.errors import NO_CONNECTION, ConnectError, LooptopError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from monitor.attach.boxes import Box
     from monitor.attach.injector import Injector
     from monitor.attach.programs import Program
-    from monitor.fleet.members import Members
+    from monitor.fleet.members import Member, Members
+    from monitor.transport.connection import Connection
 
 
 @click.command()
@@ -138,7 +139,7 @@ def _plan(target: str, injector: Injector, read_only: bool) -> str:
 @remote_options
 @token_option
 def detach(target: str, token_file: str | None) -> int:
-    """Remove the probe from a program."""
+    """Remove the probe from a program, or from all workers of a server and their parent."""
     return _take_out(target, token_file)
 
 
@@ -152,23 +153,73 @@ def disarm(target: str, token_file: str | None) -> int:
 
 
 def _take_out(target: str, token_file: str | None) -> int:
+    from monitor.errors import NoProbe
+
+    members = set_of((target,))
+    try:
+        if members is not None:
+            return _take_out_of_all(target, members, token_file)
+        click.echo(_removed(target, token_file))
+    except NoProbe as none:
+        raise ConnectError(none.message, "nothing to remove") from none
+    return 0
+
+
+def _take_out_of_all(target: str, members: Members, token_file: str | None) -> int:
+    """Remove the probes of all workers, and that of their parent. Raises NoProbe if there is none."""
+    from monitor.attach.processes import with_name
+    from monitor.errors import NoProbe
+
+    def remove(one: str) -> str | NoProbe:
+        try:
+            return _removed(one, token_file)
+        except NoProbe as none:
+            return none
+
+    workers = members.scan()
+    parents = [target] if target.isdigit() else map(str, with_name(target[1:]) if target.startswith("@") else ())
+    found = _of_each(workers, remove)
+    above = [remove(one) for one in parents if one not in {worker.target for worker in workers}]
+    out = [text for text in (*found, *above) if isinstance(text, str)]
+    if not out and not any(isinstance(one, LooptopError) and not isinstance(one, NoProbe) for one in found):
+        raise NoProbe(f"no process of {target} has a probe")
+    for text in out:
+        click.echo(text)
+    return _report_failures(workers, [None if isinstance(one, NoProbe) else one for one in found])
+
+
+def _of_each(
+    workers: Sequence[Member], do: Callable[[str], Any], busy: Callable[[str], bool] = lambda target: False
+) -> list[Any]:
+    """What came of it with each worker: the result, or a LooptopError."""
+    from monitor.fleet.each import each
+
+    found = each(workers, lambda one: do(one.target), busy=lambda one: busy(one.target))
+    return [found[worker.worker] for worker in workers]
+
+
+def _report_failures(workers: Sequence[Member], found: Sequence[object]) -> int:
+    """Say for which workers it failed; the exit status."""
+    failures = [(worker, one) for worker, one in zip(workers, found, strict=True) if isinstance(one, LooptopError)]
+    for worker, error in failures:
+        say(f"worker {worker.worker}: {error}")
+    return NO_CONNECTION if failures else 0
+
+
+def _removed(target: str, token_file: str | None) -> str:
+    """Remove a probe, and report it. Raises LooptopError."""
     from contextlib import closing
 
-    from monitor.errors import NoProbe
     from monitor.plain.snapshot import replies
     from monitor.store.store import Store
 
-    try:
-        connection = connect(target, token_file)
-    except NoProbe as none:
-        raise ConnectError(none.message, "nothing to remove") from none
+    connection = connect(target, token_file)
     with closing(connection):
         connection.send({"type": "request", "id": 1, "op": "detach"})
         reply = replies(connection, Store(), 1)
         if not reply.ok:
             raise LooptopError(f"the probe of process {connection.hello.pid} stays", reply.error)
-    click.echo(f"the probe of process {connection.hello.pid} is out")
-    return 0
+    return f"the probe of process {connection.hello.pid} is out"
 
 
 @click.command()
@@ -177,27 +228,44 @@ def _take_out(target: str, token_file: str | None) -> int:
 @remote_options
 @token_option
 def arm(target: str, timeout: float, token_file: str | None) -> int:
-    """Leave a probe in a running program, remembering, with nobody connected.
+    """Leave a probe in a running program, or in each worker of a server, remembering, with nobody connected.
 
     Whoever looks later finds the slow callbacks, failures and figures since now. `looptop disarm` takes it out.
+    A worker that starts later has none.
     """
+    from monitor.attach.injector import Injector
+
+    injector = Injector("auto", timeout, False, True, say)
+    members = set_of((target,))
+    if members is None:
+        click.echo(_armed(connect(target, token_file, injector)))
+        return 0
+    opened = Connector(token_file, injector=injector)
+    workers = members.scan()
+    found = _of_each(workers, lambda one: _armed(opened.first(one)), opened.entering)
+    armed = [text for text in found if isinstance(text, str)]
+    for text in armed:
+        click.echo(text)
+    click.echo(f"{len(armed)} of {len(workers)} workers have a probe that stays")
+    return _report_failures(workers, found)
+
+
+def _armed(connection: Connection) -> str:
+    """Let the probe stay and remember, and report it. Raises LooptopError."""
     from contextlib import closing
 
-    from monitor.attach.injector import Injector
     from monitor.plain.snapshot import replies
     from monitor.store.store import Store
 
-    with closing(connect(target, token_file, Injector("auto", timeout, False, True, say))) as connection:
+    with closing(connection):
         hello = connection.hello
         connection.send({"type": "request", "id": 1, "op": "arm"})
         reply = replies(connection, Store(), 1)
         if not reply.ok:
             raise LooptopError(f"the probe of process {hello.pid} cannot be armed", reply.error)
     if hello.hooks == "C":
-        click.echo(f"process {hello.pid} is armed: what happens from now on is remembered")
-    else:
-        click.echo(f"process {hello.pid} keeps its probe, but remembers nothing with nobody connected: {hello.hooks}")
-    return 0
+        return f"process {hello.pid} is armed: what happens from now on is remembered"
+    return f"process {hello.pid} keeps its probe, but remembers nothing with nobody connected: {hello.hooks}"
 
 
 def _ps_elsewhere(commands: Sequence[str], everything: bool, as_json: bool) -> int:

@@ -12,6 +12,7 @@ from waiting import wait_until
 from watched import ROOT
 
 from monitor.fleet.members import Members
+from monitor.transport import fd_passing
 
 PROGRAM = """
 import asyncio, multiprocessing, os, subprocess, sys
@@ -66,6 +67,15 @@ def test_children_have_a_probe_and_their_name_means_them(tmp_path: Path) -> None
             assert looptop("detach", str(pid)).returncode == 0
         assert [(one["pid"], one["how"]) for one in listed()] == [(pid, "attach") for pid in pids]
         assert Members(["@shop"]).is_set
+        if fd_passing.possible():
+            done = looptop("arm", "@shop", "--timeout", "30")
+            *armed, count = done.stdout.splitlines()
+            assert (done.returncode, count) == (0, "2 of 2 workers have a probe that stays"), done.stderr
+            assert [line.split()[:2] for line in armed] == [["process", str(pid)] for pid in pids]
+            done = looptop("detach", str(program.pid))
+            out = [f"the probe of process {pid} is out" for pid in (*pids, program.pid)]
+            assert (done.returncode, done.stdout.splitlines()) == (0, out), done.stderr
+            assert looptop("detach", str(program.pid)).returncode == 3
     finally:
         program.communicate("\n", timeout=60)
     assert program.returncode == 0

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from monitor.protocol.frames import Event, Static, Steps, Tick
 from monitor.store.model import blamed
 from monitor.store.store import Store
-from monitor.trace.timeline import MOST_EVENTS, Blocked, Timeline
+from monitor.trace.events import Kind
+from monitor.trace.timeline import MOST_EVENTS, Blocked, Run, Timeline
 from monitor.trace.waiting import WaitedOn
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from monitor.store.model import Site
 
 MOST_COUNTERS = 200_000
+TOLERANCE = 1_000_000
+"""Nanoseconds by which the start of a step may differ between a tick and the ring."""
 
 
 class Trace:
@@ -87,6 +90,26 @@ class Trace:
             self._name(task.id, task.name, task.coro, task.label)
         for ended in self.store.ended:
             self._name(ended.id, ended.name, ended.coro, ended.label)
+
+    def add_running(self) -> None:
+        """Add the steps and callbacks that block a loop now, as of the last tick, to the timeline."""
+        store, timeline, found = self.store, self.timeline, []
+        timeline.set_running([])
+        for loop in store.loops.values():
+            if loop.block is None:
+                continue
+            start = store.now_us * 1000 - round(loop.blocked * 1e9)
+            if timeline.running_at(loop.id, start + TOLERANCE) is not None:
+                continue  # it has ended since
+            task = (loop.running or 0) & 0xFFFFFFFF
+            waits = timeline.life(task).waits if task else []
+            steps = timeline.life(task).steps if task else []
+            ready = waits[-1].at if waits and (not steps or waits[-1].at > steps[-1].end) else None
+            ready = None if ready is None else min(ready, start)
+            end, kind = max(store.now_us * 1000, timeline.end), Kind.STEP_OUTSIDE if task else Kind.CALL_SOON
+            line = loop.block.line
+            found.append(Run(loop.id, task, ready, start, end, kind, 0, line, True, loop.block.at_least))
+        timeline.set_running(found)
 
     def waits_now(self, task: int) -> tuple[WaitedOn | None, Site | None]:
         """Return what a live task waits on and at which line, as far as the store knows."""

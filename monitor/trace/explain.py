@@ -121,6 +121,8 @@ def _part_object(part: Part) -> dict[str, Any]:
         "kind": part.kind,
         "start": part.start / 1e9,
         "duration": part.duration / 1e9,
+        "running": part.running,
+        "at_least": part.at_least,
         "at": site_object(part.at),
         "on": None
         if part.on is None
@@ -242,7 +244,9 @@ def _details(kind: str, parts: list[Part], call: Callable[[str], str]) -> list[s
         longest = max(parts, key=lambda part: part.duration)
         where = f" at {line(longest.at)} {longest.at.function}" if longest.at is not None else ""
         number = f"{len(parts)} step{'s' if len(parts) != 1 else ''}"
-        return [f"{number}, longest {duration(longest.duration)}{where}"]
+        least = "at least " if longest.at_least else ""
+        now = "; the last one still runs" if any(part.running for part in parts) else ""
+        return [f"{number}, longest {least}{duration(longest.duration)}{where}{now}"]
     sums: dict[str, int] = {}
     if kind == "queued":
         for part in parts:

@@ -48,6 +48,8 @@ class Part:
     behind: list[Behind] = field(default_factory=list)
     woken_by: WokenBy | None = None
     held_by: list[Held] = field(default_factory=list)
+    running: bool = False  # this step has not ended yet
+    at_least: bool = False  # this step began before the probe counted
 
     @property
     def duration(self) -> int:
@@ -68,6 +70,8 @@ class Wake:
 def wake_of(timeline: Timeline, life: Life, step: Run, since: int) -> Wake:
     """Find what made a step ready, through callbacks in between. `since`: the end of the previous step."""
     ready = step.start if step.ready is None else min(max(step.ready, since), step.start)
+    if step.running and step.ready is None:
+        return Wake(since, ready, WokenBy("callback"), 0)
     wait = timeline.wait_that_ended(life, ready) if step.ready is not None else None
     line = None if wait is None else wait.waking
     if step.kind in (Kind.STEP_TASK, Kind.STEP_SELF, Kind.STEP_BORN):
@@ -200,16 +204,19 @@ def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int
         if wake.queued_from > cursor:
             behind = behind_of(timeline, step.loop, cursor, wake.queued_from, life.id)
             at = None if wait is None else wait.users or wait.innermost
-            parts.append(
-                Part("unknown", cursor, wake.queued_from, at, waited_on(wait, wake.by, by_end), behind, wake.by)
-            )
+            if step.running and wait is None:
+                parts.append(Part("unknown", cursor, wake.queued_from))
+            else:
+                on = waited_on(wait, wake.by, by_end)
+                parts.append(Part("unknown", cursor, wake.queued_from, at, on, behind, wake.by))
             cursor = wake.queued_from
         if start > cursor:
             behind = behind_of(timeline, step.loop, cursor, start, life.id)
             parts.append(Part("queued", cursor, start, None, None, behind, wake.by))
         cursor = min(max(step.end, start), end) if life.ended is not None else max(step.end, start)
         if cursor > start:
-            parts.append(Part("ran", start, cursor, timeline.line_of(step)))
+            at = timeline.line_of(step)
+            parts.append(Part("ran", start, cursor, at, running=step.running, at_least=step.at_least))
     if end > cursor:
         # A task older than the ring without any event has been waiting all the time.
         alive = life.ended is None and (bool(steps) or life.born is None)

@@ -32,7 +32,9 @@ class Run:
     end: int
     kind: Kind
     waker: int  # the task that made it ready, or 0
-    site: Site | None = None  # the function of a callback
+    site: Site | None = None  # the function of a callback; of what still runs, its sampled line
+    running: bool = False  # it has not ended yet: `end` is the last look
+    at_least: bool = False  # it began before the probe counted: `start` is too late
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,13 @@ class Timeline:
         self._place = place
         self._decoder = Decoder()
         self._starts: dict[int, list[int]] = {}
+        self._running: list[Run] = []
 
     # Adding events
 
     def feed(self, data: bytes, offset: int, overwritten: int = 0) -> None:
         """Add a piece of a ring."""
+        self.set_running([])
         if overwritten:
             self.overwritten += overwritten
             self._decoder.lost()
@@ -168,6 +172,25 @@ class Timeline:
             self.collections.append(Collection(at, until, event.task))
         self.begin = min(self.begin, at)
         self.end = max(self.end, until)
+
+    def set_running(self, running: list[Run]) -> None:
+        """Add what runs now, until the next piece of the ring comes: it has no event before it ends."""
+        for run in self._running:
+            for runs in self._lists_of(run):
+                index = next((index for index in range(len(runs) - 1, -1, -1) if runs[index] is run), None)
+                if index is not None:
+                    del runs[index]
+        for run in running:
+            for runs in self._lists_of(run):
+                runs.append(run)
+            self.begin = self.begin or run.start
+            self.end = max(self.end, run.end)
+        self._running = running
+
+    def _lists_of(self, run: Run) -> list[list[Run]]:
+        """Return the lists that a run belongs to."""
+        self._starts.pop(run.loop, None)
+        return [self.runs.setdefault(run.loop, []), *([self.life(run.task).steps] if run.task else [])]
 
     def life(self, task: int) -> Life:
         """Return the life of a task, created on first use."""

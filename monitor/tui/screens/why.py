@@ -31,6 +31,7 @@ class WhyScreen(StepsScreen):
         if trace is not None:
             from monitor.trace.explain import explain
 
+            trace.add_running()
             life = trace.timeline.lives.get(self.task_id & 0xFFFFFFFF)
             if life is not None and (life.steps or life.ended):
                 self._reason = explain(

@@ -11,10 +11,11 @@ from monitor.errors import UsageError
 from monitor.metrics import otlp, prometheus
 from monitor.plain import many_why
 from monitor.plain.parquet import export
-from monitor.plain.why import WhyOptions, why
+from monitor.plain.why import WhyOptions, why, why_lines, why_object
 from monitor.protocol import frames
 from monitor.trace.collect import Trace
 from monitor.trace.events import EVENT, UNIT, Kind
+from monitor.trace.parts import gaps
 
 SECOND = 1_000_000
 STEPS = {"type": "steps", "from": 0, "to": 4, "lost": 0, "undescribed": 0, "objects": []}
@@ -54,6 +55,56 @@ def test_a_group_that_is_not_there_is_refused_like_a_task_that_is_not():
     with pytest.raises(UsageError, match="no task of nosuch ran meanwhile"):
         many_why.why([((0, 10), trace), ((1, 11), trace)], WhyOptions(group="nosuch"))
     assert [reason.life.id for reason in why(trace, WhyOptions(group="main")).reasons] == [1], "it waits all the time"
+
+
+def blocked(at, since, least):
+    """A tick at a time: task 2 has blocked its loop since another one."""
+    row = [1, 0, 0, 0, 0, 1, 2, round((at - since) * SECOND)]
+    return tick(NOW + round(at * SECOND), loops=[row], blocked=[[1, least, 0, [2], 0]])
+
+
+def shares(reason):
+    assert gaps(reason.parts) == 0
+    return [(part.kind, part.duration / 1e9) for part in reason.parts]
+
+
+@pytest.mark.parametrize("least", [True, False])
+def test_a_step_that_has_not_ended_has_run(least):
+    """The ring has a step when it ends: of one that blocks the loop for minutes it has nothing."""
+    trace = trace_of(blocked(12, 0, least))
+    for options in (WhyOptions(task=2), WhyOptions()):
+        (reason,) = why(trace, options).reasons
+        assert shares(reason) == [("unknown", 4.0), ("ran", 12.0)]  # it was born 4 s before NOW
+        bound = "at least " if least else ""
+        lines = why_lines(why(trace, options), 100, False)
+        assert (
+            lines[1]
+            == f"  ran        12.0 s  1 step, longest {bound}12.0 s at app.py:42 worker; the last one still runs"
+        )
+        part = why_object(why(trace, options))["tasks"][0]["parts"][-1]
+        assert (part["kind"], part["running"], part["at_least"], part["at"]["line"]) == ("ran", True, least, 42)
+
+    # Later ticks extend it, and its end replaces it.
+    trace.take(frames.decode(msgspec.json.encode(blocked(13, 0, least))))
+    assert shares(why(trace, WhyOptions(task=2)).reasons[0])[-1] == ("ran", 13.0)
+    for frame in (piece((Kind.STEP_BORN, 0, 14, 0, 2, 0)), tick(NOW + 14 * SECOND)):
+        trace.take(frames.decode(msgspec.json.encode(frame)))
+    assert [part.running for part in why(trace, WhyOptions(task=2)).reasons[0].parts if part.kind == "ran"] == [False]
+
+
+def test_what_still_runs_comes_after_what_the_ring_holds():
+    waking = (Kind.WAIT, 2, 0, 0, 2, 0)
+    steps = piece((Kind.BORN, 0, 0, 0, 2, 0), (Kind.STEP_BORN, 0.5, 0.5, 0.5, 2, 0), waking)
+    (reason,) = why(trace_of(steps, blocked(5, 3, False)), WhyOptions(task=2)).reasons
+    assert shares(reason) == [("queued", 0.5), ("ran", 0.5), ("waited", 1.0), ("queued", 1.0), ("ran", 2.0)]
+    # The wait is not described: whether it waited or was ready until then is not known.
+    steps = piece((Kind.BORN, 0, 0, 0, 2, 0), (Kind.STEP_BORN, 0.5, 0.5, 0.5, 2, 0))
+    (reason,) = why(trace_of(steps, blocked(5, 3, False)), WhyOptions(task=2)).reasons
+    assert shares(reason) == [("queued", 0.5), ("ran", 0.5), ("unknown", 2.0), ("ran", 2.0)]
+    # The tick is older than the end of the step.
+    steps = piece((Kind.BORN, 0, 0, 0, 2, 0), (Kind.STEP_BORN, 0.5, 5, 0.5, 2, 0))
+    (reason,) = why(trace_of(blocked(5, 0.5, False), steps), WhyOptions(task=2)).reasons
+    assert shares(reason) == [("queued", 0.5), ("ran", 5.0)]
 
 
 def test_the_slowest_of_a_group_of_all_workers_are_summed_up():

@@ -82,7 +82,7 @@ def findings(
                 "findings need a probe in it",
             )
         things = stream.watch(connection, duration or DURATION, None, found)
-    seen = plain.watched(things, found)
+    seen = plain.watched(things, found, live=path is None)
     for note in seen.notes:
         say(note)
     print_object(as_json, lambda: plain.seen_object(seen), lambda *how: plain.seen_lines(seen, *how))

@@ -94,6 +94,7 @@ def from_recording(path: Path, kind: str = ON_LOOP, *, begin: int = 0, end: int 
     """Return the samples of a recording between two times (Unix microseconds). Raises UsageError if it has none."""
     found = Collector()
     with Recording(path) as recording:
+        begin = max(begin, recording.start)  # a probe also tells of slow callbacks from before
         number = 0
         while number < recording.blocks:
             try:

@@ -81,8 +81,8 @@ SLOW = 10.0
 """Seconds: kinds that must last for this long are mentioned if they are observed and have not yet."""
 
 
-def watched(things: Iterable[Object], findings: Findings) -> Seen:
-    """Consume a whole stream; `findings` is its detector."""
+def watched(things: Iterable[Object], findings: Findings, *, live: bool = True) -> Seen:
+    """Consume a whole stream; `findings` is its detector. `live`: it could have been watched for longer."""
     over: list[Object] = []
     notes: list[str] = []
     for thing in things:
@@ -93,7 +93,7 @@ def watched(things: Iterable[Object], findings: Findings) -> Seen:
     notes += [
         f"not reported yet: {title} must last for {after:g} s (see --duration)"
         for title, after in findings.pending()
-        if after >= SLOW
+        if live and after >= SLOW
     ]
     there = [finding_object(finding) | {"over": False} for finding in findings.all()]
     return Seen([*there, *over], notes)

@@ -66,7 +66,7 @@ def last_object(box: Box, store: Store, things: Iterable[Object], findings: Find
                 failures.append(thing)
             yield thing
 
-    seen = watched(sorted_out(), findings)
+    seen = watched(sorted_out(), findings, live=False)
     return {
         **objects.snapshot(store, store.tasks.values()),
         "ended": ended_object(box),

@@ -41,7 +41,7 @@ def found_in(recorded: RecordedSet, at: str | None, duration: float | None, thre
     notes: list[str] = []
     for part, begin, seconds in _within(recorded, at, duration):
         detector = Findings(thresholds)
-        seen = watched(_of_part(part, begin, seconds, None, detector, past=False), detector)
+        seen = watched(_of_part(part, begin, seconds, None, detector, past=False), detector, live=False)
         found += [{**one, **_whose(part)} for one in seen.found]
         notes += [f"worker {part.worker}: {note}" for note in seen.notes]
     return Seen(in_order(found), notes)
@@ -75,7 +75,8 @@ def _of_part(
 def _with_changes(recorded: RecordedSet, part: Part, begin: float | None, things: Iterator[Object]) -> Iterator[Object]:
     """The objects of one recording between the start and the end of its process, as far as those are in it."""
     if begin is None:
-        yield {"type": "worker_started", "time": objects.seconds(part.start), **_whose(part)}
+        started: Object = {"type": "worker_started", "time": objects.seconds(part.start), **_whose(part)}
+        things = heapq.merge([started], things, key=itemgetter("time"))
     yield from things
     if part.end < recorded.end - GONE_AFTER:
         ended = {"reason": None, "box": None}

@@ -52,6 +52,9 @@ ONLY: dict[str, tuple[str, ...]] = {
 HAPPENED = ("slow_callback", "task_ended", "unhandled", "never_awaited")
 """Types of objects that the probe remembers."""
 
+TELLS = 60.0
+"""Seconds after the start of a recording by which a probe has told what it remembered, even if nothing happens."""
+
 Entry = TypeVar("Entry")
 
 
@@ -71,6 +74,7 @@ class Stream:
 
     store: Store = field(default_factory=Store)
     findings: Findings = field(default_factory=Findings)
+    begin: float = -math.inf  # Unix time; what happened before is reported, but no part of findings
     _reported: dict[int, _Second] = field(default_factory=dict)
     _missed: int = 0  # already reported
     _missed_at: float | None = None  # time of that report
@@ -105,7 +109,14 @@ class Stream:
             came.append(objects.unhandled_object(unhandled))
         if notice is not None and notice is not before[3]:
             came.append(_notice(notice.at, notice.text))
+        if isinstance(frame, frames.Event) and frame.at * SECOND < self.begin:
+            store.forget_events_before(self.begin)
         return came
+
+    def begin_at(self, begin: float) -> None:
+        """Leave what happened before a time out of findings."""
+        self.begin = begin
+        self.store.forget_events_before(begin)
 
     def before(self) -> list[Object]:
         """Objects for what happened before the first frame, from the store."""
@@ -329,7 +340,8 @@ def replayed(
 ) -> Iterator[Object]:
     """The objects of a recording, all at once, from a time for a number of seconds; then its findings.
 
-    `past`: what was before that has `"past": true`, and what the probe remembered of its loops is there, too.
+    What happened before has `"past": true` and comes first. `past`: also before a time `at`, and of the loops. What
+    happened before the recording is no part of its findings. A black box has no such past: it was there from the start.
     """
     stream = Stream(findings=findings or Findings())
     with Recording(path) as recording:
@@ -343,13 +355,30 @@ def replayed(
         if past:
             loops = [thing for rows in stream.store.past.as_rows() for thing in past_loops(stream.store, rows)]
             before = [thing if thing["type"] == "notice" else {**thing, "past": True} for thing in before]
-            before = sorted([*before, *loops], key=itemgetter("time"))
-        for came in chain([before], map(ordered.take, rest), iter(ordered.rest, [])):
-            for thing in came:
-                if slow is None or thing["type"] != "slow_callback" or thing["duration"] >= slow:
-                    yield thing
+            before = [*before, *loops]
+        began = begin * SECOND
+        if recording.from_box:
+            began = -math.inf if at is None else began
+        else:
+            stream.begin_at(recording.start * SECOND)
+        came = chain([before], map(ordered.take, rest), iter(ordered.rest, []))
+        for thing in _past_first(chain.from_iterable(came), began):
+            dated = mark_past(thing, began, True if at is None or past else None)
+            if dated is not None and (slow is None or dated["type"] != "slow_callback" or dated["duration"] >= slow):
+                yield dated
         for problem in recording.problems:
             yield _notice(recording.end * 1e-6, problem)
+
+
+def _past_first(things: Iterator[Object], began: float) -> Iterator[Object]:
+    """All objects in order of time: a probe told what it remembered in pieces, after the recording had begun."""
+    first: list[Object] = []
+    for thing in things:
+        first.append(thing)
+        if thing["time"] >= began + TELLS or (thing["type"] in HAPPENED and thing["time"] >= began):
+            break
+    yield from sorted(first, key=itemgetter("time"))
+    yield from things
 
 
 def wanted(thing: Object, only: Collection[str]) -> bool:

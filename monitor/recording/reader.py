@@ -65,6 +65,7 @@ class Recording:
         self.problems: list[str] = []  # damaged or missing parts, one line each
         self.finished = True
         self.reason = ""
+        self.from_box = False
         self._files: list[BinaryIO] = []
         self._blocks: list[_Block] = []
         self._decoded: dict[int, Decoded] = {}
@@ -98,6 +99,7 @@ class Recording:
         try:
             if boxes.is_box(path):
                 file = black_box.converted(path)
+                self.from_box = True
                 size = file.seek(0, os.SEEK_END)
                 file.seek(0)
             else:

@@ -140,6 +140,23 @@ class State:
             case _:
                 pass
 
+    def forget_events_before(self, at: float) -> None:
+        """Forget what happened before a time. Of lines that blocked, what is left is what the log still has."""
+        slow, ended = self.slow, list(self.ended)
+        self.slow = SlowLog()
+        for one in slow.entries:
+            if one.at >= at:
+                self.slow.add(one)
+        self.ended.clear()
+        for end in ended:
+            if end.ended >= at:
+                self.ended.append(end)
+        kept: deque[Unhandled] | deque[Notice] | deque[NeverAwaited]
+        for kept in (self.unhandled, self.notices, self.never_awaited):
+            while kept and kept[0].at < at:
+                kept.popleft()
+        self.revision += 1
+
     def copy_to(self, twin: State) -> None:
         """Copy everything into another state."""
         for name, value in vars(self).items():

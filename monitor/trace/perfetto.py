@@ -65,10 +65,14 @@ def _flows(timeline: Timeline, begin: int, shift: int) -> dict[int, tuple[list[i
     number = shift
     for loop, runs in timeline.runs.items():
         for run in runs:
-            if run.end < begin or run.ready is None or run.kind in (Kind.STEP_SELF, Kind.CALL_TIMER, Kind.CALL_HANDLE):
+            if (
+                run.start < begin
+                or run.ready is None
+                or run.kind in (Kind.STEP_SELF, Kind.CALL_TIMER, Kind.CALL_HANDLE)
+            ):
                 continue
             waker = timeline.running_at(loop, run.ready)
-            if waker is None or waker is run or waker.end < begin:
+            if waker is None or waker is run or waker.start < begin:  # is not drawn
                 continue
             number += 1
             flows.setdefault(id(waker), ([], []))[0].append(number)

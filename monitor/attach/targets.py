@@ -142,6 +142,16 @@ def _without_probe(pid: int, environ: Mapping[str, str], inject: Callable[[int],
         if announced is not None:
             return Address(path=announced.socket, pid=pid)
     mapped = programs.mapped_by(pid)
+    if mapped is None or mapped.asyncio is False:
+        from monitor.attach.worker_processes import WorkerProcesses
+
+        below = WorkerProcesses()
+        if not below.of(pid) and below.unrelated:
+            raise ConnectError(
+                f"process {pid} ({name}) has no workers: the {below.unrelated} processes with loops below it run "
+                "different programs",
+                "looptop ps lists them",
+            )
     if mapped is None:
         raise ConnectError(f"process {pid} ({name}) is not a Python program", "looptop ps lists those that are")
     if mapped.asyncio is False:

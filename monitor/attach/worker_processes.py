@@ -12,6 +12,9 @@ import psutil  # type: ignore[import-untyped]
 
 _POLL = "anon_inode:[eventpoll]"
 _INODE = re.compile(r"^tfd:.* ino:([0-9a-f]+)", re.M)
+_INTERPRETER = re.compile(r"(?:^|/)(?:python|pypy)[^/]*$")
+_SPAWNED = re.compile(r"-c from multiprocessing\.|--multiprocessing-fork")
+_NUMBER = re.compile(r"\d+")
 _YOUNG = 10.0
 """Seconds for which a new process may still load asyncio or execute a program: it is inspected every time."""
 _EVERY = 5.0
@@ -112,6 +115,35 @@ class _Known:
     looked: float
     counted: bool = False  # as a worker: it stays one, so that a server that starts does not lose them for a moment
     is_worker: float = 0.0  # when that was last seen
+    program: tuple[str, str] | None = None  # of a worker: what it runs
+
+
+def _program(pid: int, parents: dict[int, int]) -> tuple[str, str] | None:
+    """What a process runs: its executable, and its command line without numbers. None if that cannot be seen.
+
+    For a child of `multiprocessing`, and for one with a title of its own (gunicorn), what its parent runs.
+    """
+    try:
+        while True:
+            process = psutil.Process(pid)
+            image, words = _link_of(process), process.cmdline()
+            parent = parents.get(pid)
+            titled = not words or not _INTERPRETER.search(words[0])
+            if parent is None or not (titled or _SPAWNED.search(" ".join(words))):
+                break
+            if _link_of(psutil.Process(parent)) != image:
+                break
+            pid = parent
+    except psutil.Error:
+        return None
+    return image, _NUMBER.sub("0", " ".join(words))
+
+
+def _link_of(process: psutil.Process) -> str:
+    try:
+        return str(process.exe())
+    except psutil.AccessDenied:
+        return ""
 
 
 class WorkerProcesses:
@@ -119,6 +151,8 @@ class WorkerProcesses:
 
     def __init__(self) -> None:
         self._known: dict[int, _Known] = {}
+        self.unrelated = 0
+        """How many processes with a loop were found last that are no workers, because they run different programs."""
 
     def of(self, pid: int) -> list[int]:
         """The pids of the workers below a process, in the order in which they were started.
@@ -126,6 +160,7 @@ class WorkerProcesses:
         The topmost process with an event loop counts, not what it started itself (a process pool, say). If no loop
         can be seen, those count that have loaded asyncio and have no such process below them. A process that has a
         loop itself has no workers, unless it leaves its sockets to them.
+        Different programs are no workers: those of a shell, of an init process or a supervisor.
         """
         found = self._below(pid)
         if found and loops(pid) and not any(serves_for(worker, pid) for worker in found):
@@ -137,6 +172,7 @@ class WorkerProcesses:
         loaded: list[int] = []
         seen: set[int] = set()
         inherited: dict[int, set[frozenset[int]]] = {}  # loops of parents
+        parents: dict[int, int] = {}
         pending = [(child, pid) for child in reversed(children(pid))]
         while pending:
             child, parent = pending.pop()
@@ -146,6 +182,7 @@ class WorkerProcesses:
             if started is None:
                 continue
             seen.add(child)
+            parents[child] = parent
             if self._is_still_worker(child, started):
                 workers.append(child)
                 continue
@@ -162,9 +199,28 @@ class WorkerProcesses:
             pending += [(one, child) for one in reversed(children(child))]
         self._known = {child: known for child, known in self._known.items() if child in seen}
         found = workers or [one for one in loaded if not any(other in loaded for other in children(one))]
+        found = self._of_one_program(found, pid, parents)
         for one in found:
             self._known[one].counted = True
         return sorted(found, key=lambda child: (self._known[child].started, child))
+
+    def _of_one_program(self, found: list[int], top: int, parents: dict[int, int]) -> list[int]:
+        """Those that run the same program as the topmost process; else all, if they run the same one; else none.
+
+        One that has been counted stays, also if it executes another program.
+        """
+        self.unrelated = 0
+        new = [one for one in found if not self._known[one].counted]
+        if not new:
+            return found
+        for one in new:
+            self._known[one].program = _program(one, parents)
+        programs = {self._known[one].program for one in found if one not in new} or {_program(top, {})}
+        kept = [one for one in found if self._known[one].counted or self._known[one].program in programs]
+        if not kept and len({self._known[one].program for one in found}) == 1:
+            return found
+        self.unrelated = 0 if kept else len(found)
+        return kept
 
     def _is_still_worker(self, pid: int, started: float) -> bool:
         """Whether this process has been seen as a worker lately, so that nothing more of it need be read."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from servers import looptop
 from waiting import wait_until
 from watched import ROOT
 
+from monitor.attach.worker_processes import WorkerProcesses, children, has_loop
 from monitor.fleet.members import Members
 from monitor.transport import fd_passing
 
@@ -79,3 +82,41 @@ def test_children_have_a_probe_and_their_name_means_them(tmp_path: Path) -> None
     finally:
         program.communicate("\n", timeout=60)
     assert program.returncode == 0
+
+
+SHELL = """
+{python} work.py --port 8001 &
+{python} work.py --port 8002 &
+read line
+{python} other.py &
+wait
+"""
+
+
+def test_different_programs_below_one_process_are_no_workers(tmp_path: Path) -> None:
+    for name in ("work.py", "other.py"):
+        (tmp_path / name).write_text("import asyncio\nasyncio.run(asyncio.sleep(600))")
+    text = SHELL.format(python=sys.executable)
+    shell = subprocess.Popen(["/bin/sh", "-c", text], cwd=tmp_path, stdin=subprocess.PIPE)
+    watched = WorkerProcesses()
+    try:
+        assert shell.stdin is not None
+
+        def found(finder: WorkerProcesses, number: int) -> list[int] | None:
+            there = children(shell.pid)
+            return finder.of(shell.pid) if len(there) == number and all(map(has_loop, there)) else None
+
+        workers = wait_until(lambda: found(watched, 2), "two programs, of which the port differs")
+        assert len(workers) == 2
+        shell.stdin.write(b"\n")
+        shell.stdin.close()
+        wait_until(lambda: found(WorkerProcesses(), 3) == [], "another program")
+        assert watched.of(shell.pid) == workers  # those that are known to be workers stay
+        done = looptop("tasks", str(shell.pid))
+        assert done.returncode == 3
+        assert "has no workers: the 3 processes with loops below it run different programs" in done.stderr
+    finally:
+        for pid in children(shell.pid):
+            os.kill(pid, signal.SIGKILL)
+        shell.kill()
+        shell.wait(60)

@@ -49,7 +49,7 @@ class Launch:
     @property
     def lost_workers(self) -> str:
         """How its workers get a probe, if it is told to start some and they would have none; else empty."""
-        forks = self._name == "gunicorn"
+        forks = self._name in ("gunicorn", "granian")
         options = ("--workers", "-w") if self._name in ("gunicorn", "hypercorn") else ("--workers",)
         given = [after for word, after in pairwise((*_words(self.argv), "")) if word in options]
         if (self.children and not forks) or not any(number.isdigit() and int(number) > 1 for number in given):

@@ -110,10 +110,11 @@ def test_workers_that_would_have_no_probe():
         return Launch(("python", *argv), Settings(), children).lost_workers
 
     assert lost("-m", "uvicorn", "app:app", "--workers", "3") == "looptop run --children"
-    assert lost("-m", "granian", "--workers=3") == lost("-m", "hypercorn", "-w", "3") == "looptop run --children"
+    assert lost("-m", "uvicorn", "--workers=3") == lost("-m", "hypercorn", "-w", "3") == "looptop run --children"
     assert lost("-m", "uvicorn", "app:app", "--workers", "3", children=True) == ""
     assert lost("-m", "uvicorn", "app:app", "--workers=1") == lost("app.py", "-w", "3") == lost("app.py") == ""
     assert "probes.install()" in lost("/venv/bin/gunicorn", "-w", "3", children=True)
+    assert "probes.install()" in lost("-m", "granian", "--workers", "3", children=True)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:7777", "[::1]:0", "0.0.0.0:65535"])

@@ -8,7 +8,7 @@ or should have. `gc.get_referents` visits variables without side effects; no cod
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
+from time import monotonic, thread_time
 from types import CellType, FrameType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,8 @@ STILL = 4.0
 """Seconds without any movement after which an object is reported."""
 _EVERY = 4
 """Number of looks between two searches for those that have an object in hand."""
+_SHARE, _UNWATCHED_SHARE = 100, 2_000
+"""These searches take at most this fraction (1/N) of a core, so that with many tasks the waits are still read often."""
 _SLICE = 10
 _ROOM = 100
 """Most attributes of an object, or items of a container, that are examined."""
@@ -95,6 +97,7 @@ class _Object:
         "number",
         "op",
         "ref",
+        "searched",
         "self_feeding",
     )
 
@@ -106,6 +109,7 @@ class _Object:
         self.set_op(str(wait.facts.get("op") or ""))
         self.methods: set[str] = set()  # those of its owner that call one of `moves`
         self.label = ""
+        self.searched = 0.0  # when those that have it in hand were searched for
         self.self_feeding = False
         self.child = subprocesses.Child() if wait.kind == "subprocess" else None
         self.holders: dict[int, list[Any]] = {}  # by task
@@ -128,6 +132,9 @@ class Stuck:
         self._failed: list[list[Any]] = []
         self._orphans = Orphans()
         self._look = 0
+        self._watched = True
+        self._due = 0.0
+        self._spent = 0.0
 
     def clear(self) -> None:
         """Forgets all of them."""
@@ -135,10 +142,14 @@ class Stuck:
         self._objects.clear()
         self._failed.clear()
         self._orphans.clear()
+        self._due = 0.0
 
     def begin(self, watched: bool = True) -> None:
         """Start a new scan; `watched`: a viewer asked for it."""
         self._look += 1
+        if watched and not self._watched:
+            self._due = 0.0
+        self._watched = watched
         self._orphans.watch(watched)
 
     def keep(self, record: TaskRecord) -> None:
@@ -149,8 +160,8 @@ class Stuck:
 
     @property
     def spent(self) -> float:
-        """CPU time of the search for orphans (s), which has a limit of its own."""
-        return self._orphans.spent
+        """CPU time of the searches (s), which have limits of their own."""
+        return self._orphans.spent + self._spent
 
     def meet(self, record: TaskRecord, wait: Wait, coro: Any, line: int) -> None:
         """Takes in what a task waits for."""
@@ -202,9 +213,27 @@ class Stuck:
         now = monotonic()
         steps = {number: one.steps for number, one in self._waiters.items() if now - one.since >= STILL}
         yield from self._orphans.search(records, steps, ended[:MOST_FAILED])
-        if self._look % _EVERY:
-            return
         still = {key: self._objects[key] for key, _ in self._still()[:MOST_REPORTED]}
+        known = all(one.searched >= one.moved for one in still.values())
+        if (known and self._look % _EVERY) or monotonic() < self._due:
+            return
+        began = self._spent
+        yield from self._timed(self._search(records, ended, still))
+        self._due = monotonic() + (_SHARE if self._watched else _UNWATCHED_SHARE) * (self._spent - began)
+
+    def _timed(self, steps: Iterator[None]) -> Iterator[None]:
+        """Passes the slices of a search on, and adds up their CPU time."""
+        cpu = thread_time()
+        for _ in steps:
+            self._spent += thread_time() - cpu
+            yield
+            cpu = thread_time()
+        self._spent += thread_time() - cpu
+
+    def _search(
+        self, records: list[TaskRecord], ended: list[weakref.ref[Any]], still: dict[int, _Object]
+    ) -> Iterator[None]:
+        began = monotonic()
         for one in still.values():
             one.holders, one.ended = {}, []
         self._failed = []
@@ -215,6 +244,8 @@ class Stuck:
                 self._search_task(task, number, still)
 
             yield from of_each(records, _SLICE, search)
+        for one in still.values():
+            one.searched = began
 
     def _still(self) -> list[tuple[int, list[int]]]:
         """The objects at which nothing has moved for a while, with the tasks that wait; those with most first.
@@ -318,6 +349,9 @@ class Stuck:
         rows = []
         for key, waiting in self._still()[:MOST_REPORTED]:
             one = self._objects[key]
+            orphaned = not self._orphans.tasks.isdisjoint(waiting)
+            if one.searched < one.moved and not orphaned:
+                continue  # not known yet whether somebody has it in hand
             try:
                 figures = reading.read(one.ref, _figures, one.kind)
             except Exception:  # a class of the program keeps it elsewhere
@@ -330,7 +364,6 @@ class Stuck:
             holders = list(one.holders.values())
             row = [one.number, one.kind, one.op, one.label, since, len(waiting), listed, holders, one.ended]
             doing, idle = ("", 0.0) if one.child is None else one.child.look(pid, size, now)
-            orphaned = not self._orphans.tasks.isdisjoint(waiting)
             rows.append([*row, size, limit, pid, one.self_feeding, orphaned, doing, round(idle * 1e6)])
         return {"stuck": rows, "failed": list(self._failed)}
 

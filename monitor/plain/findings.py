@@ -126,7 +126,8 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
         kind = BY_KEY[thing["kind"]]
         state = "over" if thing["over"] else f"seen for {fmt.age(max(thing['seen'] - thing['since'], 0.0))}"
         lines.append(f"{bold}{GLYPHS[kind.weight]} {kind.title}{plain}  ({state}){workers}")
-        lines += _paragraph(f"{thing['text']}{_where(thing)}", width)
+        whose = f"worker {thing['worker']}: " if "," in workers else ""
+        lines += _paragraph(f"{whose}{thing['text']}{_where(thing)}", width)
         lines += [f"      {fmt.clean(text)}" for text in _evidence(thing["lines"])]
         lines += [*_paragraph(kind.why, width), *_paragraph(kind.advice, width)]
         if kind.fix:

@@ -32,3 +32,15 @@ def test_of_many_own_frames_the_innermost_are_printed() -> None:
     assert "… 28 more" in text
     assert "/srv/app.py:39 deep_39" in text
     assert "/srv/app.py:1 deep_1" not in text
+
+
+def test_figures_of_one_of_several_workers_say_whose_they_are() -> None:
+    sign = Observation("loop_blocked", "x", "crunch: 4 times in 27s", site=Site("/srv/app.py", 7, "crunch"))
+    found = [
+        finding_object(Finding(1, sign, since=1.0, seen=2.0)) | {"over": False, "worker": worker, "pid": 70 + worker}
+        for worker in (1, 2, 3)
+    ]
+    text = "\n".join(seen_lines(Seen(found, []), 100, colour=False))
+    assert "workers 1, 2, 3" in text
+    assert "    worker 1: crunch: 4 times in 27s" in text
+    assert "worker 1: crunch" not in "\n".join(seen_lines(Seen(found[:1], []), 100, colour=False))

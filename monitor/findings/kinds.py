@@ -206,7 +206,8 @@ KINDS: tuple[Kind, ...] = (
         "huge_json",
         "huge_json_lines",
         "busy time of each task, in both halves of the period",
-        "many tasks that together keep the loop busy",
+        "many tasks that together keep the loop busy; one that blocks the loop now in a step that does not end (see "
+        "loop_blocked, which names the line)",
         (Threshold("share", 0.5, "0..1", "share of the loop's time"), _after(5)),
     ),
     Kind(

@@ -227,7 +227,7 @@ class BusyTasks:
             halves = _halves(history, window)
             if halves and max(halves) < _LITTLE:
                 del self._busy[number]
-            elif halves and min(halves) >= share * _NEAR:
+            elif halves and min(halves) >= share * _NEAR and not _in_one_step(store, number, thresholds):
                 (begin, first), (end, last) = history.values[0], history.values[-1]
                 # Time spent waiting for CPU or the GIL is due to the machine or another thread.
                 slow_ones = [slow for slow in store.slow.entries if slow.task == number and slow.at >= begin]
@@ -235,6 +235,17 @@ class BusyTasks:
                 own = (last - first - others) / (end - begin)
                 if own >= share * _NEAR:
                     yield _busy_observation(task, history, strong=min(*halves, own) >= share)
+
+
+def _in_one_step(store: Store, task: int, thresholds: Thresholds) -> bool:
+    """Whether a task blocks its loop now for so long that the line is reported: it has no steps to be split."""
+    least = thresholds.of("loop_blocked", "now")
+    for loop in store.loops.values():
+        if loop.running == task and loop.blocked >= least:
+            where = _where(store, loop)
+            if where is not None and min(loop.blocked, where.own) >= least:
+                return "loop_blocked" not in thresholds.off
+    return False
 
 
 def _halves(history: FigureHistory, window: float) -> tuple[float, float] | None:

@@ -512,6 +512,16 @@ def test_a_loop_that_is_blocked_now_is_told_before_it_ends(world):
     assert (world.only.task, world.only.site.line) == (1, 20)
 
 
+def test_a_step_that_never_ends_is_reported_with_its_line_only(world):
+    def of(quarter):
+        busy = int(world.at - NOW + SECOND / 4)
+        scan = {"blocked": [[1, busy, 0, [1, 2], 1]]} if busy > SECOND else {}
+        rows = [[1, 0, 1, busy, 10, 20]]
+        return {"rows": rows, "loops": [[1, 0, 0, 0, 0, 0, 1, busy]], "sync_scan": scan}
+
+    assert world.seconds(12, of) == ["loop_blocked"]
+
+
 def test_a_loop_that_was_blocked_before_is_told_with_a_lower_bound(world):
     def of(quarter):
         return {"loops": [[1, 0, 0, 0, 0, 0, None, 1_500_000]], "blocked": [[1, True, 0, [1, 2], 1]]}

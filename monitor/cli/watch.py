@@ -59,7 +59,7 @@ def watch(
     keep_locals: bool,
     token_file: str | None,
 ) -> int:
-    """Print findings, slow callbacks, ended tasks, exceptions and loop health, as they come.
+    """Print findings, what blocks a loop now, slow callbacks, ended tasks, exceptions and loop health, as they come.
 
     With --past what the probe remembers from before comes first. Of a recording all of it is printed at once. Of
     several programs (or all workers of a service) everything has its worker, and the end of a worker is reported, too.

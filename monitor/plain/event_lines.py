@@ -40,6 +40,12 @@ def _clock(at: float) -> str:
         return f"{at:.3f}"
 
 
+def _blocked(thing: Object) -> str:
+    least = "at least " if thing["at_least"] else ""
+    at = f" at {_place(thing['line'])}" if thing["line"] else ""
+    return f"for {least}{fmt.duration(thing['duration'])} by now{at}  in {_who(thing, thing['callback'])}"
+
+
 def _slow(thing: Object) -> str:
     whose = _who(thing, thing["callback"])
     where = thing["line"] or (thing["stack"][-1] if thing["stack"] else None)
@@ -103,6 +109,7 @@ def _loop_text(thing: Object) -> str:
 
 
 _TEXTS: dict[str, Callable[[Object], str]] = {
+    "blocked": _blocked,
     "slow_callback": _slow,
     "task_ended": _ended,
     "unhandled": _unhandled,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from monitor.protocol.rows import SECOND
+from monitor.store.blocked import blocker
 from monitor.store.cancel_text import words
 from monitor.store.model import (
+    Block,
     CancelledBy,
     EndedTask,
     Failure,
@@ -226,6 +228,25 @@ def slow_callback_object(slow: SlowCallback) -> Object:
         "callback": slow.callback,
         "line": site_object(slow.line),
         "stack": stack(slow.stack),
+    }
+
+
+def blocked_object(loop: Loop, block: Block, store: Store) -> Object:
+    """A callback that blocks its loop now: what is known of a slow callback before it ends."""
+    task = store.tasks.get(loop.running or 0)
+    return {
+        "type": "blocked",
+        "label": None if task is None else task.label,
+        "time": seconds(store.now),
+        "duration": seconds(loop.blocked),
+        "at_least": block.at_least,
+        "starved": seconds(block.starved),
+        "loop": loop.id,
+        "task": None if task is None else task.id,
+        "name": None if task is None else task.name,
+        "callback": blocker(store, loop),
+        "line": site_object(block.line),
+        "stack": stack(block.stack),
     }
 
 

@@ -40,7 +40,7 @@ MISSED_EVERY = 10.0
 """Seconds between two reports of lost events: a busy server loses some at every tick."""
 
 ONLY: dict[str, tuple[str, ...]] = {
-    "slow": ("slow_callback",),
+    "slow": ("blocked", "slow_callback"),
     "ended": ("task_ended",),
     "failed": ("task_ended", "unhandled"),
     "loop": ("loop",),
@@ -48,6 +48,9 @@ ONLY: dict[str, tuple[str, ...]] = {
     "worker": ("worker_started", "worker_ended"),
 }
 """Values of `--only`, and the types of the objects that each selects."""
+
+BLOCKED = 1.0
+"""Seconds from which on a callback is reported while it still blocks its loop; shorter ones only when they end."""
 
 HAPPENED = ("slow_callback", "task_ended", "unhandled", "never_awaited")
 """Types of objects that the probe remembers."""
@@ -69,12 +72,24 @@ class _Second:
 
 
 @dataclass(slots=True)
+class _Block:
+    """A callback that blocks a loop."""
+
+    seen: float  # time of the first tick that had it
+    lasted: float = 0.0
+    told: bool = False
+
+
+@dataclass(slots=True)
 class Stream:
     """Turns frames into the objects to print, using a store."""
 
     store: Store = field(default_factory=Store)
     findings: Findings = field(default_factory=Findings)
     begin: float = -math.inf  # Unix time; what happened before is reported, but no part of findings
+    least: float = BLOCKED
+    """Seconds from which on a loop that is blocked now is reported."""
+    _blocks: dict[int, _Block] = field(default_factory=dict)
     _reported: dict[int, _Second] = field(default_factory=dict)
     _missed: int = 0  # already reported
     _missed_at: float | None = None  # time of that report
@@ -91,7 +106,7 @@ class Stream:
             self._missed = store.missed_events
             return []
         if isinstance(frame, frames.Tick):
-            return [*self.losses(), *self._loops(), *self._findings(frame)]
+            return [*self.losses(), *self._blocked(frame), *self._loops(), *self._findings(frame)]
         if isinstance(frame, frames.HistoryRows):
             return list(past_loops(store, frame))
         came = list(self.losses())
@@ -146,6 +161,21 @@ class Stream:
             text = f"{unnamed} more task{'' if unnamed == 1 else 's'} ended well: too many to list by name"
             yield {**_notice(now, text), "about": "ended"}
             self._unnamed, self._unnamed_at = self.store.probe.unnamed, now
+
+    def _blocked(self, tick: frames.Tick) -> Iterator[Object]:
+        """Callbacks that block a loop now, each once. A line that is not caught yet is waited for a little."""
+        now = self.store.now
+        for loop in self.store.loops.values() if tick.loops else ():
+            if loop.block is None or loop.blocked < self.least:
+                self._blocks.pop(loop.id, None)
+                continue
+            known = self._blocks.get(loop.id)
+            if known is None or loop.blocked < known.lasted:
+                known = self._blocks[loop.id] = _Block(now)
+            known.lasted = loop.blocked
+            if not known.told and (loop.block.stack or now - known.seen >= BLOCKED):
+                known.told = True
+                yield objects.blocked_object(loop, loop.block, self.store)
 
     def _findings(self, tick: frames.Tick) -> Iterator[Object]:
         """Findings that appeared or ended. Skipped for a piece of a tick, which is incomplete."""
@@ -343,7 +373,7 @@ def replayed(
     What happened before has `"past": true` and comes first. `past`: also before a time `at`, and of the loops. What
     happened before the recording is no part of its findings. A black box has no such past: it was there from the start.
     """
-    stream = Stream(findings=findings or Findings())
+    stream = Stream(findings=findings or Findings(), least=max(BLOCKED, slow or 0.0))
     with Recording(path) as recording:
         begin = recording.start if at is None else recording.moment(at)
         end = recording.end if duration is None else begin + round(duration * 1e6)

@@ -227,6 +227,31 @@ def ordered(*told):
     return made, stream.rest()
 
 
+def test_a_callback_that_blocks_now_is_told_once_and_again_when_it_ends():
+    def blocks(at, lasted, stack=(1, 2), **changes):
+        row = [1, 0, 0, 0, 0, 1, 2, round(lasted * 1e6)]
+        blocked = [[1, True, 0, list(stack), len(stack) - 1]] if lasted else []
+        return tick(NOW + round(at * 1e6), loops=[row], blocked=blocked, **changes)
+
+    long = [blocks(0.25 * n, 12 + 0.25 * n) for n in range(1, 9)]
+    made = [thing for thing in stream_of(*long, SLOW) if wanted(thing, ("worker", "slow"))]
+    assert [thing["type"] for thing in made] == ["blocked", "slow_callback"]
+    assert line(made[0]).endswith(
+        "blocked        for at least 12.2s by now at /srv/app.py:42 worker  in worker-1 (task 2)"
+    )
+    assert (made[0]["duration"], made[0]["at_least"], made[0]["loop"], made[0]["line"]["line"]) == (12.25, True, 1, 42)
+    dump(made[0])
+
+    def told(*ticks):
+        return [thing["duration"] for thing in stream_of(*ticks) if thing["type"] == "blocked"]
+
+    assert told(blocks(0.25, 0.25), blocks(0.5, 0.5), blocks(0.75, 0.75)) == [], "it is told when it ends"
+    assert told(*(blocks(n, n) for n in range(1, 4)), blocks(4, 0), *(blocks(n, n - 4) for n in range(5, 8))) == [1, 1]
+    assert told(blocks(5, 5), blocks(7, 1.5)) == [5, 1.5], "another one, between two ticks"
+    assert told(blocks(5, 5, []), blocks(5.25, 5.25), blocks(5.5, 5.5)) == [5.25], "with its line"
+    assert told(*(blocks(5 + n / 4, 5 + n / 4, []) for n in range(9))) == [6], "or without, if none is caught"
+
+
 def test_what_is_reported_late_is_printed_in_its_place():
     def ends(seq, after):
         return event(seq, "task_ended", at=NOW + after, task=seq, name="t", coro="t", outcome="done")

@@ -33,6 +33,7 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
         cancelled.mass,
         shared.deadlocks,
         shared.convoys,
+        shared.SemaphoreConvoys(),
         stuck.stuck,
         stuck.failures,
         shared.executors,

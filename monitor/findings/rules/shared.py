@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from monitor.findings.thresholds import Thresholds
     from monitor.store.model import Site
     from monitor.store.store import Store
-    from monitor.store.sync_scan import Lock, SyncScan
+    from monitor.store.sync_scan import Lock, Semaphore, SyncScan
 
 _FRESH = 15.0
 """Seconds after which a scan by the probe is stale; with very many tasks it comes less than once a second."""
@@ -147,6 +147,56 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
         site=lock.held_at or (lock.waiters[0][1] if lock.waiters else None),
         lines=tuple(lines),
         evidence={"waiters": lock.waiting, "holder": lock.holder},
+    )
+
+
+@dataclass(slots=True)
+class SemaphoreConvoys:
+    """Semaphores that many tasks wait for, of which no fewer are left after a while.
+
+    A semaphore that bounds a batch of work has waiters, too, but they become fewer until the batch is done.
+    """
+
+    _histories: FigureHistories = field(default_factory=FigureHistories)
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
+        """Yields one observation per semaphore."""
+        scan = fresh(store)
+        if scan is None:
+            return
+        least, window = thresholds.of("lock_convoy", "semaphore"), thresholds.of("lock_convoy", "window")
+        self._histories.keep({one.number for one in scan.semaphores if one.waiting})
+        for one in scan.semaphores:
+            if not one.waiting:
+                continue
+            history = self._histories.of(one.number)
+            history.add(scan.at, one.waiting, window)
+            (begin, first), (end, last) = history.values[0], history.values[-1]
+            if end - begin < window * 0.9 or last < first or min(value for _, value in history.values) < least:
+                continue
+            yield _semaphore_convoy(store, scan, one, begin)
+
+
+def _semaphore_convoy(store: Store, scan: SyncScan, one: Semaphore, since: float) -> Observation:
+    """The holders are known if nothing has moved at the semaphore for a while: only then are they searched for."""
+    still = next((other for other in scan.stuck if other.number == one.number), None)
+    holders = [] if still is None else [holder for holder in still.holders if holder.entered]
+    waiters = () if still is None else still.waiters
+    held = f", held by {described(store, holders[0].task)}" if holders else ""
+    more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+    lines = [Line("holds it", holder.site, holder.task, name_of(store, holder.task)) for holder in holders[:_TASKS]]
+    lines += [Line("waits", site, task, name_of(store, task)) for task, site in waiters[:_TASKS]]
+    return Observation(
+        "lock_convoy",
+        ("semaphore", one.number),
+        f"{fmt.count(one.waiting)} tasks wait for {one.label}{held}{more}",
+        at_once=True,
+        task=holders[0].task if holders else None,
+        name=name_of(store, holders[0].task) if holders else None,
+        site=holders[0].site if holders else one.site,
+        lines=tuple(lines),
+        evidence={"waiters": one.waiting, "semaphore": one.label, "holders": len(holders) or None},
+        since=since,
     )
 
 

@@ -178,6 +178,33 @@ def test_a_lock_convoy_says_who_holds_it(world):
     assert World().seconds(9, scanned(locks=[[1, 3, 6, 2, [[n, 3] for n in (1, 2, 3)]]])) == []
 
 
+def gate(waiting):
+    return lambda quarter: scanned(semaphores=[[1, "Semaphore gate of Shop", 2, 0, None, waiting(quarter)]])(quarter)
+
+
+def test_a_semaphore_that_many_wait_for():
+    world = World()
+    assert world.seconds(8, gate(lambda quarter: 187)) == []
+    assert world.seconds(4, gate(lambda quarter: 190)) == ["lock_convoy"]
+    assert world.only.text == "190 tasks wait for Semaphore gate of Shop"
+    assert world.only.site.line == 20
+    assert World().seconds(20, gate(lambda quarter: 187 - quarter)) == []  # a batch that is worked off
+    assert World().seconds(20, gate(lambda quarter: 26)) == []
+    assert World().seconds(20, gate(lambda quarter: 90 if quarter % 8 else 0)) == []  # it lets all in now and then
+
+
+def test_a_semaphore_that_many_wait_for_says_who_holds_it(world):
+    waiters = [[n, 3] for n in (1, 2)]
+    holders = [[n, 1, 2, 0, True, "sleep 9 s"] for n in (5, 6)]
+    facts = [5 * SECOND, 60, waiters, holders, [], 0, 2, 0, False, False, "", 0]
+    row = [1, "semaphore", "", "Semaphore gate of Shop", *facts]
+    of = scanned(semaphores=[[1, "Semaphore gate of Shop", 1, 0, None, 60]], stuck=[row])
+    assert world.seconds(12, of) == ["lock_convoy"]
+    assert world.only.text == '60 tasks wait for Semaphore gate of Shop, held by task "task-5" and 1 more'
+    assert [line.name for line in world.only.lines] == ["task-5", "task-6", "task-1", "task-2"]
+    assert world.only.site.line == 20
+
+
 def test_a_holder_without_a_name_of_its_own_goes_by_its_id(world):
     facts = [7, "Task-5", 3, 1, NOW - 90 * SECOND, None, 0, 1, 0]  # asyncio's number is not the id
     world.feed({"type": "static", "tasks": [facts]})

@@ -12,7 +12,7 @@ from monitor.findings.rules.replay import Replay
 from monitor.fleet.fleet import Change
 from monitor.fleet.members import Member
 from monitor.recording.file_format import Marker
-from monitor.recording.player import SPEEDS, RecordingSource
+from monitor.recording.player import Playback, RecordingSource
 from monitor.recording.reader import Recording
 from monitor.store.store import Store
 
@@ -82,7 +82,7 @@ class RecordedWorker:
         self.source.close()
 
 
-class RecordedFleet:
+class RecordedFleet(Playback):
     """The processes of a recorded set as they come and go while it is played. Positions are seconds since its start.
 
     The clock of the players is the moment that is shown: when that stands still, jumps or runs fast, so do they.
@@ -100,23 +100,19 @@ class RecordedFleet:
     ) -> None:
         """`begin`: Unix time at which to start; None: the start of the recorded set."""
         self.workers: dict[int, RecordedWorker] = {}
-        self.speed = min(max(speed, SPEEDS[0]), SPEEDS[-1])
+        super().__init__(speed, True, clock)
         self._recorded = recorded
-        self._clock = clock
         self._at = recorded.start if begin is None else begin
-        self._playing = True
-        self._looked = clock()
         self._turn = 0
 
     # Interface of a fleet
 
     def step(self) -> list[Change]:
         """Start and close players for processes that came and went; return those changes."""
-        now = self._clock()
-        elapsed, self._looked = now - self._looked, now
-        if self._playing and elapsed > 0:
-            self._at = min(self._at + elapsed * self.speed, self._recorded.end)
-            self._playing = self._at < self._recorded.end
+        played = self._played()
+        if played > 0:
+            self._at = min(self._at + played, self._recorded.end)
+            self._playing = not self.at_end
         return self._place()
 
     def changed(self) -> list[Change]:
@@ -179,9 +175,9 @@ class RecordedFleet:
         return self._at - self._recorded.start
 
     @property
-    def playing(self) -> bool:
-        """Whether it is playing."""
-        return self._playing
+    def at_end(self) -> bool:
+        """Whether the end is shown."""
+        return self._at >= self._recorded.end
 
     @cached_property
     def markers(self) -> list[Marker]:
@@ -193,23 +189,6 @@ class RecordedFleet:
                     Marker(mark.at, mark.kind, f"worker {part.worker}: {mark.text}") for mark in recording.markers()
                 ]
         return sorted(found, key=lambda mark: mark.at)
-
-    def play(self) -> None:
-        """Play on; at the end, start over."""
-        if self._at >= self._recorded.end:
-            self.seek(0.0)
-        self._looked = self._clock()
-        self._playing = True
-
-    def pause(self) -> None:
-        """Stop playing; the position stays."""
-        self._playing = False
-
-    def faster(self, steps: int = 1) -> float:
-        """Select the next higher speed, or the next lower one with -1, and return it."""
-        nearest = min(range(len(SPEEDS)), key=lambda number: abs(SPEEDS[number] - self.speed))
-        self.speed = SPEEDS[min(max(nearest + steps, 0), len(SPEEDS) - 1)]
-        return self.speed
 
     def seek(self, position: float) -> None:
         """Seek to a position, clamped to the recordings. Processes come and go without being reported."""

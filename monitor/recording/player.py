@@ -7,6 +7,7 @@ nothing moves unless time passes.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,7 +76,54 @@ class Playable(Protocol):
         """Seek to the previous marker and return it; None if there is none."""
 
 
-class RecordingSource:
+class Playback(ABC):
+    """Plays, pauses and changes the speed, by a clock."""
+
+    def __init__(self, speed: float, playing: bool, clock: Callable[[], float]) -> None:
+        self.speed = min(max(speed, SPEEDS[0]), SPEEDS[-1])
+        self._clock = clock
+        self._playing = playing
+        self._looked = clock()
+
+    @property
+    @abstractmethod
+    def at_end(self) -> bool:
+        """Whether there is nothing more to play."""
+
+    @abstractmethod
+    def seek(self, position: float) -> None:
+        """Seek to a position, in seconds since the start."""
+
+    @property
+    def playing(self) -> bool:
+        """Whether it is playing."""
+        return self._playing
+
+    def play(self) -> None:
+        """Play on; at the end, start over."""
+        if self.at_end:
+            self.seek(0.0)
+        self._looked = self._clock()
+        self._playing = True
+
+    def pause(self) -> None:
+        """Stop playing; the position stays."""
+        self._playing = False
+
+    def faster(self, steps: int = 1) -> float:
+        """Select the next higher speed, or the next lower one with -1, and return it."""
+        nearest = min(range(len(SPEEDS)), key=lambda number: abs(SPEEDS[number] - self.speed))
+        self.speed = SPEEDS[min(max(nearest + steps, 0), len(SPEEDS) - 1)]
+        return self.speed
+
+    def _played(self) -> float:
+        """Seconds of what is played that have passed since the last call; 0.0 while it is paused."""
+        now = self._clock()
+        elapsed, self._looked = now - self._looked, now
+        return elapsed * self.speed if self._playing and elapsed > 0 else 0.0
+
+
+class RecordingSource(Playback):
     """The frames of a recording. Positions are seconds since its start."""
 
     def __init__(
@@ -88,13 +136,11 @@ class RecordingSource:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__(speed, playing, clock)
         self.recording = recording
         self.markers: list[Marker] = recording.markers()
-        self.speed = min(max(speed, SPEEDS[0]), SPEEDS[-1])
-        self._clock, self._wall = clock, wall
+        self._wall = wall
         self._at = recording.start + round(position * 1e6)
-        self._playing = playing
-        self._looked = clock()
         self._pending: list[Frame] = []
         self._block = self._next = 0  # the block, and its first frame not yet yielded
         self._told: tuple[str, ...] = ()
@@ -110,11 +156,10 @@ class RecordingSource:
 
     def frames(self) -> list[Frame]:
         """Return the frames since the last call, by clock and speed."""
-        now = self._clock()
-        elapsed, self._looked = now - self._looked, now
-        if self._playing and elapsed > 0:
-            self._advance(self._at + round(elapsed * self.speed * 1e6))
-            if self._at >= self.recording.end:
+        played = self._played()
+        if played > 0:
+            self._advance(self._at + round(played * 1e6))
+            if self.at_end:
                 self._playing = False
         came, self._pending = self._pending, []
         self._say()
@@ -154,26 +199,9 @@ class RecordingSource:
         return self._at
 
     @property
-    def playing(self) -> bool:
-        """Whether it is playing."""
-        return self._playing
-
-    def play(self) -> None:
-        """Play on; at the end, start over."""
-        if self._at >= self.recording.end:
-            self.seek(0.0)
-        self._looked = self._clock()
-        self._playing = True
-
-    def pause(self) -> None:
-        """Stop playing; the position stays."""
-        self._playing = False
-
-    def faster(self, steps: int = 1) -> float:
-        """Select the next higher speed, or the next lower one with -1, and return it."""
-        nearest = min(range(len(SPEEDS)), key=lambda number: abs(SPEEDS[number] - self.speed))
-        self.speed = SPEEDS[min(max(nearest + steps, 0), len(SPEEDS) - 1)]
-        return self.speed
+    def at_end(self) -> bool:
+        """Whether the end is shown."""
+        return self._at >= self.recording.end
 
     def seek(self, position: float) -> None:
         """Seek to a position, clamped to the recording."""

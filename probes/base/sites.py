@@ -46,6 +46,7 @@ MOST_FILES = 20_000
 
 _stdlib = os.__file__.rpartition("/")[0] + "/"
 _own = __file__.rpartition("/base/")[0] + "/"
+_HOOKS = ("/hooks/births_in_python.py", "/hooks/steps_in_python.py")
 
 
 class _Files(dict[str, int]):
@@ -77,7 +78,7 @@ def skip_also(patterns: tuple[str, ...]) -> None:
 
 def _kind(file: str, skip: tuple[str, ...]) -> int:
     if file.startswith(_own) or file == "<frozen importlib._bootstrap>":
-        return BOUNDARY if file.endswith("/hooks/in_python.py") else PLUMBING
+        return BOUNDARY if is_hook(file) else PLUMBING
     if any(pattern in file for pattern in skip):
         return PLUMBING
     if "/asyncio/" in file and (file.startswith(_stdlib) or is_stdlib(file)):
@@ -103,6 +104,11 @@ def is_stdlib(file: str) -> bool:
 def is_own(file: str) -> bool:
     """Whether a file is one of the probe's."""
     return file.startswith(_own)
+
+
+def is_hook(file: str) -> bool:
+    """Whether a file is one of the hooks in Python, whose frames lie between the loop and the program's."""
+    return file.startswith(_own) and file.endswith(_HOOKS)
 
 
 def is_package(file: str) -> bool:

@@ -1,7 +1,7 @@
 """The state that hooks and sampler share, and the accounting that both backends of the hooks use.
 
-The hooks in C (native/) have a C version of everything hot; the hooks in Python (in_python.py) use this module
-throughout.
+The hooks in C (native/) have a C version of everything hot; those in Python (births_in_python.py and
+steps_in_python.py) use this module throughout.
 """
 
 from __future__ import annotations

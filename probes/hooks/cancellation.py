@@ -12,7 +12,7 @@ from asyncio import tasks
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from . import in_python
+from . import steps_in_python
 from .accounting import cancellers, current_task_of, record_of, settled, state
 from .records import begin
 
@@ -138,7 +138,7 @@ def _note(loop: Any, record: TaskRecord, task: Any, future: Any) -> None:
         cancellers.pop(record.id, None)
         return
     frame: Any = sys._getframe(2)
-    while frame.f_code.co_filename == in_python.FILE and frame.f_code.co_name in in_python.IN_BETWEEN:
+    while sites.is_hook(frame.f_code.co_filename) and frame.f_code.co_name in steps_in_python.IN_BETWEEN:
         frame = frame.f_back
     found = Canceller()
     gathering = _find(found, frame, current)
@@ -210,7 +210,7 @@ def _find(found: Canceller, frame: Any, current: asyncio.Task[Any] | None) -> An
 def _is_loop(frame: Any) -> bool:
     """Whether the caller is the loop; uvloop leaves no frame but that of the code that started it."""
     file = frame.f_code.co_filename
-    return frame.f_code is sites.LOOP or file == in_python.FILE or file.endswith("/uvloop/__init__.py")
+    return frame.f_code is sites.LOOP or sites.is_hook(file) or file.endswith("/uvloop/__init__.py")
 
 
 def _awaiting(future: Any) -> list[Any]:

@@ -1,8 +1,8 @@
 """**The hot path**: hooks that run per task and per step inside the program. The program pays for every line.
 
 There are two backends with the same behaviour: hooks in C (native/; asyncio's own methods are Python, so a program
-becomes no slower) and hooks in Python (in_python.py). The records they fill (accounting.py) become rows in another
-thread.
+becomes no slower) and hooks in Python (births_in_python.py and steps_in_python.py). The records they fill
+(accounting.py) become rows in another thread.
 
 The hooks replace methods of loop classes and change nothing else: no task factory is set, no coroutine is wrapped, no
 done-callback is added. `create_task` is always hooked; `run` and `call_soon` only while steps are counted.
@@ -17,7 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, sites
-from . import in_python
+from . import steps_in_python
 from .accounting import (
     Unfollowed,
     _current,
@@ -39,9 +39,10 @@ from .accounting import (
     state,
 )
 from .backend import shared, why_pure
-from .in_python import strip_hook_frame
+from .births_in_python import hook_any_create_task, hook_plain_create_task, strip_hook_frame
 from .records import LoopRecord
 from .registry import Hook
+from .steps_in_python import STEP_NAMES, first_step_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,13 +121,11 @@ def hook_create_task(original: Callable[..., Any], native: bool) -> Any:
     code = original.__code__ if native and is_asyncios(original) else None
     plain = code is not None and code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] == _PLAIN
     if _native is None:
-        return (
-            in_python.hook_plain_create_task(original) if plain else in_python.hook_any_create_task(original, native, 1)
-        )
+        return hook_plain_create_task(original) if plain else hook_any_create_task(original, native, 1)
     kind = "create_task" if plain else "foreign_create_task"
     if code is not None and not plain and code.co_argcount == 2 and code.co_flags & _TAKES_KEYWORDS:
         kind = "create_task_kwargs"
-    return _native.hook(kind, original, in_python.hook_any_create_task(original, native, 1), code is not None)
+    return _native.hook(kind, original, hook_any_create_task(original, native, 1), code is not None)
 
 
 class NewTasks(Hook):
@@ -160,13 +159,19 @@ def hook_call_soon(original: Callable[..., Any]) -> Any:
     """`BaseEventLoop.call_soon` with timed handles. In debug mode asyncio's own checks come first."""
     if not is_asyncios(original):
         raise TypeError("somebody has replaced BaseEventLoop.call_soon; scheduled times are not known")
-    return in_python.hook_call_soon(original) if _native is None else _native.hook("call_soon", original, None, True)
+    return (
+        steps_in_python.hook_call_soon(original) if _native is None else _native.hook("call_soon", original, None, True)
+    )
 
 
 def hook_run(original: Callable[[Any], None]) -> Any:
     """`Handle._run` that times every callback of asyncio's loops and accounts it to its task."""
     asyncios = is_asyncios(original)
-    return in_python.hook_run(original, asyncios) if _native is None else _native.hook("run", original, None, asyncios)
+    return (
+        steps_in_python.hook_run(original, asyncios)
+        if _native is None
+        else _native.hook("run", original, None, asyncios)
+    )
 
 
 def hook_foreign_call_soon(original: Callable[..., Any]) -> Any:
@@ -175,7 +180,7 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Any:
     A step of a C task raises nothing but SystemExit and KeyboardInterrupt, so the handle is in no error text.
     """
     if _native is None:
-        return in_python.hook_foreign_call_soon(original)
+        return steps_in_python.hook_foreign_call_soon(original)
     return _native.hook("foreign_call_soon", original, None, False)
 
 
@@ -190,14 +195,11 @@ def is_asyncios(function: Any) -> bool:
 
 def is_step(callback: Any) -> bool:
     """Whether a callback runs a step of a task."""
-    if type(callback) is _FIRST_STEP:
+    if type(callback) is first_step_class:
         return True
-    return getattr(callback, "__name__", "") in in_python._STEP_NAMES and isinstance(
+    return getattr(callback, "__name__", "") in STEP_NAMES and isinstance(
         getattr(callback, "__self__", None), tasks.Task
     )
-
-
-_FIRST_STEP = in_python._step_class
 
 
 def running() -> list[tuple[Any, LoopRecord]]:

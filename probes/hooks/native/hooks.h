@@ -1,5 +1,5 @@
-/* Declarations shared by the files of the native module. probes/hooks/in_python.py does the same in Python; both pass
- * the same tests.
+/* Declarations shared by the files of the native module. births_in_python.py and
+ * steps_in_python.py do the same in Python; both pass the same tests.
  *
  * record.c       TaskRecord, the C part of LoopRecord, and SiteCounts
  * group.c        tasks of one coroutine and label, or of one creation site, counted at birth and end

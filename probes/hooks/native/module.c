@@ -519,7 +519,7 @@ static PyMethodDef functions[] = {
 };
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, exec}, {0, NULL}};
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_native", "The hooks in C; probes.hooks.in_python has the same in Python.", 0, functions, module_slots,
+    PyModuleDef_HEAD_INIT, "_native", "The hooks in C; births_in_python and steps_in_python have the same in Python.", 0, functions, module_slots,
     NULL, NULL, NULL,
 };
 

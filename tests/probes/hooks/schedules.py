@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from probes.base import sites
 from probes.base.sites import Tables
-from probes.hooks import in_python, install
+from probes.hooks import births_in_python, install
 from probes.hooks.loops import Loops
 from probes.hooks.registry import Registry
 from probes.sampling.events import Events
@@ -219,7 +219,7 @@ async def direct(run: Run, loop: Any, kids: list[Any], instructions: list[Any]) 
 def seen(loop: Any, coro: Any, task: Any) -> Any:
     """Only the hooks in C see such a task at its birth; they register it as those in Python do others."""
     if not install.NATIVE and hasattr(type(loop).create_task, "__wrapped__"):
-        in_python._register(loop, task, coro, time.monotonic(), sys._getframe(1), None)
+        births_in_python._register(loop, task, coro, time.monotonic(), sys._getframe(1), None)
     return task
 
 

@@ -109,12 +109,13 @@ def test_a_probe_is_not_put_into_a_sub_interpreter(python: str, tmp_path: Path) 
 def test_keywords_that_only_newer_pythons_take_reach_asyncios_own(python: str) -> None:
     code = """
         import asyncio
-        from probes.hooks import in_python, install
+        from probes.hooks import births_in_python, install
         def newer(self, coro, *, name=None, context=None, **more):
             print(more)
             return asyncio.Task(coro, loop=self, name=name)
         async def main():
-            await in_python.hook_plain_create_task(newer)(asyncio.get_running_loop(), asyncio.sleep(0), eager_start=False)
+            hooked = births_in_python.hook_plain_create_task(newer)
+            await hooked(asyncio.get_running_loop(), asyncio.sleep(0), eager_start=False)
         install.state.on_loop = lambda loop: None
         asyncio.run(main())
     """

@@ -7,24 +7,22 @@ or should have. `gc.get_referents` visits variables without side effects; no cod
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic, thread_time
-from types import CellType, FrameType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.task_facts import coro_name, coro_of, is_done, task_name
 from ..hooks import install, reading
 from ..hooks.reading import hold, referents
-from . import subprocesses
+from .awaited_objects import ROOM, AwaitedObject, Waiter, figures_of, label_of, reached
 from .detail import held_locks, wait_of
 from .orphans import MOST_FAILED, Orphans
 from .own_refs import OwnRef
-from .queues import MOST_TEXT, chain, in_cell, may_hold, of_each
+from .queues import MOST_TEXT, chain, of_each
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from types import CodeType
 
     from ..base.sites import Tables
@@ -45,80 +43,11 @@ _EVERY = 4
 _SHARE, _UNWATCHED_SHARE = 100, 2_000
 """These searches take at most this fraction (1/N) of a core, so that with many tasks the waits are still read often."""
 _SLICE = 10
-_ROOM = 100
-"""Most attributes of an object, or items of a container, that are examined."""
-_DEPTH = 3
-
 _OUTSIDE = {"future", "queue", "socket"}
 """Kinds of waits of tasks that serve: they go on when something comes, and may then call any method they name."""
 
 ENTERED, NAMED = 1, 2
 """How a task has an object in hand: inside `async with`, or in a variable or an attribute of one."""
-
-_MOVES: dict[tuple[str, str], frozenset[str]] = {
-    ("event", ""): frozenset({"set"}),
-    ("condition", ""): frozenset({"notify", "notify_all"}),
-    ("future", ""): frozenset({"set_result", "set_exception", "cancel"}),
-    ("queue", "get"): frozenset({"put", "put_nowait"}),
-    ("queue", "put"): frozenset({"get", "get_nowait"}),
-    ("queue", "join"): frozenset({"task_done"}),
-    ("lock", ""): frozenset({"release"}),
-    ("semaphore", ""): frozenset({"release"}),
-    ("subprocess", ""): frozenset({"write", "writelines", "write_eof", "send_signal", "terminate", "kill"}),
-}
-"""The methods that move the tasks on, by kind and operation."""
-
-
-class _Waiter:
-    """A task that waits, and since when it has not made a step, as far as the probe knows."""
-
-    __slots__ = ("key", "line", "look", "since", "steps")
-
-    def __init__(self, key: int, steps: int, line: int, look: int) -> None:
-        self.key = key
-        self.steps = steps
-        self.line = line
-        self.look = look
-        self.since = monotonic()
-
-
-class _Object:
-    """An object that tasks wait for. Held weakly."""
-
-    __slots__ = (
-        "child",
-        "ended",
-        "holders",
-        "kind",
-        "label",
-        "methods",
-        "moved",
-        "moves",
-        "number",
-        "op",
-        "ref",
-        "searched",
-        "self_feeding",
-    )
-
-    def __init__(self, ref: weakref.ref[Any], number: int, wait: Wait) -> None:
-        self.ref = ref
-        self.number = number
-        self.kind = wait.kind
-        self.moved = monotonic()
-        self.set_op(str(wait.facts.get("op") or ""))
-        self.methods: set[str] = set()  # those of its owner that call one of `moves`
-        self.label = ""
-        self.searched = 0.0  # when those that have it in hand were searched for
-        self.self_feeding = False
-        self.child = subprocesses.Child() if wait.kind == "subprocess" else None
-        self.holders: dict[int, list[Any]] = {}  # by task
-        self.ended: list[list[Any]] = []
-
-    def set_op(self, op: str) -> None:
-        """Sets what the tasks wait to do. It changes where getters gave way to putters."""
-        self.op = op
-        self.moves = _MOVES.get((self.kind, op if self.kind == "queue" else ""), frozenset())
 
 
 class Stuck:
@@ -127,8 +56,8 @@ class Stuck:
     def __init__(self, numbers: ObjectIds, tables: Tables) -> None:
         self._numbers = numbers
         self._tables = tables
-        self._waiters: dict[int, _Waiter] = {}  # by task
-        self._objects: dict[int, _Object] = {}  # by id()
+        self._waiters: dict[int, Waiter] = {}  # by task
+        self._objects: dict[int, AwaitedObject] = {}  # by id()
         self._failed: list[list[Any]] = []
         self._orphans = Orphans()
         self._look = 0
@@ -177,10 +106,10 @@ class Stuck:
             if len(self._objects) >= MOST_OBJECTS:
                 return
             try:
-                known = self._objects[key] = _Object(OwnRef(waited), self._numbers.of(waited), wait)
+                known = self._objects[key] = AwaitedObject(OwnRef(waited), self._numbers.of(waited), wait)
             except TypeError:  # it cannot be referred to weakly
                 return
-            known.label, known.self_feeding = _label(waited, coro, known)
+            known.label, known.self_feeding = label_of(waited, coro, known)
         if self._wait(record, key, line):
             known.moved = monotonic()
         op = str(wait.facts.get("op") or "")
@@ -192,7 +121,7 @@ class Stuck:
         """A task waits; True if it was woken and waits for the same again."""
         waiter = known = self._waiters.get(record.id)
         if waiter is None or waiter.key != key or waiter.steps != record.steps:
-            waiter = self._waiters[record.id] = _Waiter(key, record.steps, line, self._look)
+            waiter = self._waiters[record.id] = Waiter(key, record.steps, line, self._look)
         waiter.look = self._look
         return known is not None and known is not waiter and known.key == key
 
@@ -231,7 +160,7 @@ class Stuck:
         self._spent += thread_time() - cpu
 
     def _search(
-        self, records: list[TaskRecord], ended: list[weakref.ref[Any]], still: dict[int, _Object]
+        self, records: list[TaskRecord], ended: list[weakref.ref[Any]], still: dict[int, AwaitedObject]
     ) -> Iterator[None]:
         began = monotonic()
         for one in still.values():
@@ -271,13 +200,13 @@ class Stuck:
             found.append((key, waiting))
         return sorted(found, key=lambda entry: (orphans.isdisjoint(entry[1]), -len(entry[1])))
 
-    def _since(self, one: _Object, waiting: list[int]) -> float:
+    def _since(self, one: AwaitedObject, waiting: list[int]) -> float:
         """Since when nothing has moved: later arrivals do not count, what left does."""
         return max(one.moved, min(self._waiters[number].since for number in waiting))
 
     # Who has it in hand
 
-    def _search_task(self, task: Any, number: int, still: dict[int, _Object]) -> None:
+    def _search_task(self, task: Any, number: int, still: dict[int, AwaitedObject]) -> None:
         waiter = self._waiters.get(number)
         own = 0 if waiter is None else waiter.key
         for coro in chain(coro_of(task)):
@@ -286,13 +215,13 @@ class Stuck:
                 continue
             code, line, _ = place
             found = dict.fromkeys((id(lock) for lock in held_locks(coro) if id(lock) in still), ENTERED)
-            for key in _reached(referents(coro), still):
+            for key in reached(referents(coro), still):
                 found.setdefault(key, NAMED)
             for key, how in found.items():
                 if key != own:
                     self._add_holder(still[key], task, number, how, code, line)
 
-    def _add_holder(self, one: _Object, task: Any, number: int, how: int, code: CodeType, line: int) -> None:
+    def _add_holder(self, one: AwaitedObject, task: Any, number: int, how: int, code: CodeType, line: int) -> None:
         wait = wait_of(task, named=False)
         moves = not one.moves.isdisjoint(code.co_names)
         if wait is not None and wait.kind in _OUTSIDE and wait.facts.get("op") != "serve":
@@ -306,7 +235,7 @@ class Stuck:
             text = "" if wait is None else f"{wait.kind} {wait.text}"[:MOST_TEXT]
             one.holders[number] = [number, how, self._tables.site(code, line), task.cancelling(), moves, text]
 
-    def _search_ended(self, ended: list[weakref.ref[Any]], still: dict[int, _Object]) -> Iterator[None]:
+    def _search_ended(self, ended: list[weakref.ref[Any]], still: dict[int, AwaitedObject]) -> Iterator[None]:
         """Ended tasks that something still refers to: their failures, and what the frames of these refer to."""
         for place, ref in enumerate(ended):
             if place % _SLICE == 0:
@@ -316,22 +245,22 @@ class Stuck:
             except Exception:
                 continue
 
-    def _read_ended(self, task: Any, still: dict[int, _Object]) -> None:
+    def _read_ended(self, task: Any, still: dict[int, AwaitedObject]) -> None:
         # `_exception` is a plain read: `exception()` would mark it as retrieved.
         error = hold(task._exception) if is_done(task) else None
         if error is not None:
             self._read_failure(task, error, still)
 
-    def _read_failure(self, task: Any, error: BaseException, still: dict[int, _Object]) -> None:
+    def _read_failure(self, task: Any, error: BaseException, still: dict[int, AwaitedObject]) -> None:
         site, keys = 0, set()
         traceback = hold(error.__traceback__)
-        for _ in range(_ROOM):
+        for _ in range(ROOM):
             if traceback is None:
                 break
             frame, line = hold(traceback.tb_frame), traceback.tb_lineno
             if sites.plumbing[frame.f_code.co_filename] == sites.USER:
                 site = self._tables.site(frame.f_code, line)
-                keys.update(_reached(referents(frame), still))
+                keys.update(reached(referents(frame), still))
             traceback = hold(traceback.tb_next)
         row = [task_name(task), coro_name(task), type(error).__qualname__, _message(error), site]
         for key in keys:
@@ -353,7 +282,7 @@ class Stuck:
             if one.searched < one.moved and not orphaned:
                 continue  # not known yet whether somebody has it in hand
             try:
-                figures = reading.read(one.ref, _figures, one.kind)
+                figures = reading.read(one.ref, figures_of, one.kind)
             except Exception:  # a class of the program keeps it elsewhere
                 figures = 0, 0, 0
             if figures is None:
@@ -368,71 +297,6 @@ class Stuck:
         return {"stuck": rows, "failed": list(self._failed)}
 
 
-def _label(waited: Any, coro: Any, one: _Object) -> tuple[str, bool]:
-    """The class of an object, with the attribute and the class that have it; sets the `methods` of that class.
-
-    And whether the code that waits also does the opposite, as those do that take from a pool and give back.
-    """
-    kind = type(waited).__qualname__
-    own = False
-    label = kind
-    for outer in chain(coro):
-        code = getattr(outer, "cr_code", None) or outer.ag_code
-        if sites.plumbing[code.co_filename] != sites.USER:
-            continue
-        own = own or not one.moves.isdisjoint(code.co_names)
-        for variable in referents(outer):
-            held = in_cell(variable) if type(variable) is CellType else variable
-            if not may_hold(held):
-                continue
-            for name, value in _attributes(held):
-                if value is waited:
-                    owner = type(held)
-                    label = f"{kind} {name} of {owner.__qualname__}".replace("  ", " ")
-                    one.methods = {
-                        method
-                        for method, function in list(vars(owner).items())
-                        if not one.moves.isdisjoint(getattr(getattr(function, "__code__", None), "co_names", ()))
-                    }
-                    break
-    return label[:MOST_TEXT], own
-
-
-def _attributes(owner: Any) -> Iterator[tuple[str, Any]]:
-    """The attributes in the dictionary of an object, read without creating the dictionary where it is inline."""
-    for held in referents(owner)[:_ROOM]:
-        if type(held) is dict:
-            for name, value in list(held.items())[:_ROOM]:
-                if type(name) is str:
-                    yield name, hold(value)
-        else:
-            yield "", held
-
-
-def _reached(start: Iterable[Any], wanted: dict[int, _Object]) -> set[int]:
-    """The keys of those wanted objects that are among these objects, or in attributes and items of them."""
-    found: set[int] = set()
-    pending = [(held, 0) for held in start]
-    left = 4 * _ROOM
-    while pending and left:
-        left -= 1
-        held, depth = pending.pop()
-        key = id(held)
-        if key in wanted:
-            if wanted[key].ref() is held:
-                found.add(key)
-            continue
-        kind = type(held)
-        if depth >= _DEPTH or kind is FrameType:
-            continue
-        if kind is CellType:
-            pending.append((in_cell(held), depth))
-        elif kind in (list, tuple, set, dict, MethodType) or may_hold(held):
-            deeper = depth if kind is dict else depth + 1
-            pending += [(inner, deeper) for inner in referents(held)[:_ROOM]]
-    return found
-
-
 def _ended_tasks() -> list[weakref.ref[Any]]:
     """The ended tasks that something refers to, as far as asyncio lists them: 3.14 does not."""
     refs = [ref for data in reading.task_sets()[:1] for ref in list(data)]  # in one piece: it runs no code of Python
@@ -443,16 +307,3 @@ def _message(error: BaseException) -> str:
     """The message of an exception if it is text: `str` might run code of the program."""
     text = error.args[0] if len(error.args) == 1 else ""
     return text[:MOST_TEXT] if type(text) is str else ""
-
-
-def _figures(thing: Any, kind: str) -> tuple[int, int, int]:
-    """Size and limit of a queue, value and bound of a semaphore, unread bytes and pid of a subprocess."""
-    if kind == "queue":
-        return len(thing._queue), max(thing._maxsize, 0), 0
-    if kind == "semaphore":
-        return max(thing._value, 0), getattr(thing, "_bound_value", 0), 0
-    if kind == "subprocess" and not isinstance(thing, (asyncio.StreamReader, asyncio.StreamWriter)):
-        # `Process.wait` waits in its transport.
-        transport = thing._transport if isinstance(thing, asyncio.subprocess.Process) else thing  # type: ignore[attr-defined]
-        return subprocesses.unread(getattr(transport, "_protocol", None)), 0, transport.get_pid()
-    return 0, 0, 0

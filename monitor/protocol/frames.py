@@ -8,14 +8,15 @@ from monitor.errors import LooptopError
 from monitor.protocol.memory_frames import MemoryReply, MemoryTick, ObjectsReply, Profile, Tracing
 from monitor.protocol.rows import (
     BlockedRow,
+    CancelledBy,
     GcRow,
+    GilHolder,
     GroupRow,
     Int,
     LoopRow,
     LoopStaticRow,
     Microseconds,
     OnLoopRow,
-    Row,
     SiteRow,
     Stack,
     TaskRow,
@@ -24,18 +25,7 @@ from monitor.protocol.rows import (
     WaitingRow,
     WaitRow,
 )
-from monitor.protocol.scan_rows import (
-    AwaitsRow,
-    ExecutorRow,
-    FailedRow,
-    LockRow,
-    LongBlockRow,
-    QueueRow,
-    SemaphoreRow,
-    StuckRow,
-    SwallowedCancelRow,
-    TimersRow,
-)
+from monitor.protocol.scan_frames import SyncScan
 from monitor.protocol.thread_frames import ThreadsReply
 from probes.base.protocol import PROTOCOL
 
@@ -160,59 +150,6 @@ class Probe(ProbeFacts, frozen=True, kw_only=True):
 
     cpu: Microseconds = 0
     hooks: Microseconds = 0
-
-
-class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):
-    """The canceller of a task. `how`: call, timeout, group, body, end, interrupt, or empty if unknown."""
-
-    how: Text
-    task: Int = 0  # the task that called `cancel`, or that failed in a group; 0: a callback
-    name: Text = ""
-    site: Int = 0
-    asked: bool = True  # True: its own `cancel` was called
-    through: Int = 0  # the task whose cancellation cancelled this one as well
-    through_name: Text = ""
-
-
-class GilHolder(msgspec.Struct, frozen=True):
-    """The line at which other threads had the GIL for longest, while a callback waited for it."""
-
-    thread: str  # the thread that ran most there; empty: unnamed
-    threads: Int = 1  # number of threads that had it, including at other lines
-    stack: list[Int] = []
-    blame: Int = -1
-
-
-class CancellerRow(Row, frozen=True):
-    """Who cancelled a task."""
-
-    task: Int
-    by: CancelledBy
-
-
-class GilRow(Row, frozen=True):
-    """Time that a blocked loop has been waiting for the GIL, and which thread had it."""
-
-    loop: Int
-    waited: Microseconds
-    held_by: GilHolder | None
-
-
-class SyncScan(msgspec.Struct, frozen=True, kw_only=True):
-    """Observations for findings, read once a second: locks, queues, pools, cancellations. Task ids; 0 is unknown."""
-
-    locks: list[LockRow] = []
-    awaits: list[AwaitsRow] = []  # of the holders of locks, and of the tasks that they await
-    queues: list[QueueRow] = []
-    semaphores: list[SemaphoreRow] = []
-    executors: list[ExecutorRow] = []
-    cancelled: list[SwallowedCancelRow] = []
-    cancellers: list[CancellerRow] = []  # of the tasks in `cancelled`, as far as known
-    timers: list[TimersRow] = []
-    blocked: list[LongBlockRow] = []
-    gil: list[GilRow] = []
-    stuck: list[StuckRow] = []
-    failed: list[FailedRow] = []
 
 
 class Flame(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,10 +15,10 @@ from monitor.protocol.frames import (
     ProbeFacts,
     ProcessFacts,
     Reply,
-    SyncScan,
 )
 from monitor.protocol.memory_frames import MemoryTick
 from monitor.protocol.rows import BlockedRow, Int, Microseconds, TaskRow, TaskStaticRow, WaitRow
+from monitor.protocol.scan_frames import SyncScan
 from monitor.protocol.thread_frames import ThreadsReply
 from probes.base import protocol
 

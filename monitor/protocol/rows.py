@@ -207,3 +207,24 @@ class WaitingRow(Row, frozen=True):
     label: Int = 0
     site: Int = 0
     task: Int = 0
+
+
+class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The canceller of a task. `how`: call, timeout, group, body, end, interrupt, or empty if unknown."""
+
+    how: Text
+    task: Int = 0  # the task that called `cancel`, or that failed in a group; 0: a callback
+    name: Text = ""
+    site: Int = 0
+    asked: bool = True  # True: its own `cancel` was called
+    through: Int = 0  # the task whose cancellation cancelled this one as well
+    through_name: Text = ""
+
+
+class GilHolder(msgspec.Struct, frozen=True):
+    """The line at which other threads had the GIL for longest, while a callback waited for it."""
+
+    thread: str  # the thread that ran most there; empty: unnamed
+    threads: Int = 1  # number of threads that had it, including at other lines
+    stack: list[Int] = []
+    blame: Int = -1

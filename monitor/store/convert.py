@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monitor.protocol import frames, keyframes
+from monitor.protocol import frames, keyframes, rows
 from monitor.protocol.rows import SECOND, BlockedRow, WaitRow, us
 from monitor.store.codec import Codec
 from monitor.store.model import (
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 SESSION = Codec(Session, frames.Hello, id="session")
 BLOCK = Codec(Block, BlockedRow)
-CANCELLED_BY = Codec(CancelledBy, frames.CancelledBy)
-GIL_HOLDER = Codec(GilHolder, frames.GilHolder)
+CANCELLED_BY = Codec(CancelledBy, rows.CancelledBy)
+GIL_HOLDER = Codec(GilHolder, rows.GilHolder)
 LOOP = Codec(Loop, keyframes.LoopState)
 SITE = Codec(SiteStats, keyframes.SiteState)
 PROBE = Codec(Probe, keyframes.ProbeState)

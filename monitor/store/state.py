@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from monitor.protocol import frames
+from monitor.protocol import frames, scan_frames
 from monitor.protocol.rows import SECOND, WaitRow
 from monitor.protocol.thread_frames import ThreadsReply
 from monitor.store import convert
@@ -53,7 +53,7 @@ class State:
         self.notices: deque[Notice] = deque(maxlen=MOST_NOTES)
         self.never_awaited: deque[NeverAwaited] = deque(maxlen=MOST_NOTES)
         self.sync_scan = SyncScan()
-        self.scan_frame: tuple[int, frames.SyncScan] | None = None  # what `sync_scan` was made from, and when it came
+        self.scan_frame: tuple[int, scan_frames.SyncScan] | None = None  # when it came, and its frame
         self.thread_looks: tuple[ThreadsReply, ...] = ()  # the newest last
         self.loops: dict[int, Loop] = {}
         self.ticking: frozenset[int] = frozenset()  # loops of the last complete tick
@@ -96,7 +96,7 @@ class State:
         self.tasks.forget(task_id)
         self.details.pop(task_id, None)
 
-    def add_scan(self, at: int, scan: frames.SyncScan) -> None:
+    def add_scan(self, at: int, scan: scan_frames.SyncScan) -> None:
         """Replaces what the findings are made from; `at` is Unix microseconds."""
         self.scan_frame = (at, scan)
         self.sync_scan = scan_of(scan, at * SECOND, self.tables)

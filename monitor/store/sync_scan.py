@@ -11,8 +11,8 @@ from monitor.store.convert import CANCELLED_BY, GIL_HOLDER
 from monitor.store.model import CancelledBy, GilHolder, Site, blamed
 
 if TYPE_CHECKING:
-    from monitor.protocol import frames
-    from monitor.protocol.scan_rows import StuckRow
+    from monitor.protocol import scan_frames
+    from monitor.protocol.scan_frames import StuckRow
     from monitor.store.tables import Tables
 
 
@@ -171,7 +171,7 @@ class SyncScan(msgspec.Struct, frozen=True):
     failed: tuple[Failed, ...] = ()
 
 
-def scan_of(scan: frames.SyncScan, at: float, tables: Tables) -> SyncScan:
+def scan_of(scan: scan_frames.SyncScan, at: float, tables: Tables) -> SyncScan:
     """Convert the scan of a frame, looking up its sites in the tables."""
     site = tables.site
     waits: dict[int, tuple[float, GilHolder | None]] = {

@@ -31,7 +31,7 @@ from textual.widgets import Input
 
 from monitor.protocol import frames
 from monitor.protocol.rows import LoopRow, LoopStaticRow
-from monitor.protocol.scan_rows import ExecutorRow, LockRow, SwallowedCancelRow, WaiterRow
+from monitor.protocol.scan_frames import ExecutorRow, LockRow, SwallowedCancelRow, SyncScan, WaiterRow
 from monitor.sources.base import Status
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -167,9 +167,9 @@ async def ended_program(driver: Driver) -> None:
     await driver.tick(seconds=5)
 
 
-def scan() -> frames.SyncScan:
+def scan() -> SyncScan:
     """A deadlock of two, a convoy, a queue, a pool, one that went on, and a hostile name in the middle of it."""
-    return frames.SyncScan(
+    return SyncScan(
         locks=[
             LockRow(1, 1, 3, 14, [WaiterRow(4, 6)]),
             LockRow(2, 1, 4, 14, [WaiterRow(3, 6)]),
@@ -212,7 +212,7 @@ async def finding_gone(driver: Driver) -> None:
     """It ends while one looks at it."""
     await finding(driver)
     for step in range(42, 70):
-        await driver.tick(tick(step, tasks=rows(25), sync_scan=frames.SyncScan()))
+        await driver.tick(tick(step, tasks=rows(25), sync_scan=SyncScan()))
 
 
 async def found_below(driver: Driver) -> None:

@@ -18,7 +18,7 @@ from test_connect_screen import PROGRAMS, FakeHome
 from textual.events import Key
 
 from monitor.protocol import frames
-from monitor.protocol.scan_rows import LockRow, WaiterRow
+from monitor.protocol.scan_frames import LockRow, SyncScan, WaiterRow
 from monitor.tui.app import Looptop
 from monitor.tui.connect import Connect
 
@@ -107,9 +107,7 @@ def full() -> list[frames.Frame]:
 @asynccontextmanager
 async def whole_scene(size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driver]:
     async with running(size, full(), FakeProgram(["one", "two"])) as driver:
-        deadlock = frames.SyncScan(
-            locks=[LockRow(1, 1, 3, 14, [WaiterRow(4, 6)]), LockRow(2, 1, 4, 14, [WaiterRow(3, 6)])]
-        )
+        deadlock = SyncScan(locks=[LockRow(1, 1, 3, 14, [WaiterRow(4, 6)]), LockRow(2, 1, 4, 14, [WaiterRow(3, 6)])])
         for step in range(26, 44):
             await driver.tick(tick(step, tasks=rows(25), sync_scan=deadlock if step % 4 == 1 else None))
         assert driver.app.findings.shown()

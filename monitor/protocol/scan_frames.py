@@ -1,6 +1,8 @@
-"""Rows of what findings look at: locks, queues, executors, what stands still, timers, long blocks."""
+"""`sync_scan`, what findings look at once a second: locks, queues, executors, stuck objects, timers, long blocks."""
 
-from monitor.protocol.rows import FlatRow, Int, Microseconds, Row, Stack, Text
+import msgspec
+
+from monitor.protocol.rows import CancelledBy, FlatRow, GilHolder, Int, Microseconds, Row, Stack, Text
 
 
 class WaiterRow(FlatRow, frozen=True):
@@ -149,3 +151,35 @@ class LongBlockRow(Row, frozen=True):
     starved: Microseconds
     stack: Stack
     blame: Int
+
+
+class CancellerRow(Row, frozen=True):
+    """Who cancelled a task."""
+
+    task: Int
+    by: CancelledBy
+
+
+class GilRow(Row, frozen=True):
+    """Time that a blocked loop has been waiting for the GIL, and which thread had it."""
+
+    loop: Int
+    waited: Microseconds
+    held_by: GilHolder | None
+
+
+class SyncScan(msgspec.Struct, frozen=True, kw_only=True):
+    """Observations for findings, read once a second: locks, queues, pools, cancellations. Task ids; 0 is unknown."""
+
+    locks: list[LockRow] = []
+    awaits: list[AwaitsRow] = []  # of the holders of locks, and of the tasks that they await
+    queues: list[QueueRow] = []
+    semaphores: list[SemaphoreRow] = []
+    executors: list[ExecutorRow] = []
+    cancelled: list[SwallowedCancelRow] = []
+    cancellers: list[CancellerRow] = []  # of the tasks in `cancelled`, as far as known
+    timers: list[TimersRow] = []
+    blocked: list[LongBlockRow] = []
+    gil: list[GilRow] = []
+    stuck: list[StuckRow] = []
+    failed: list[FailedRow] = []

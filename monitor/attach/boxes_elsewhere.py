@@ -15,7 +15,7 @@ import msgspec
 from monitor.attach import boxes
 from monitor.attach.elsewhere import BEYOND, decoded, leading
 from monitor.errors import ConnectError, Unreachable
-from monitor.remote.link import printable
+from monitor.remote.answers import printable
 from monitor.remote.links import link_to
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from monitor.attach.outside import unwinder
 from monitor.attach.programs import Program
 from monitor.errors import ConnectError, LooptopError, NoProbe
 from monitor.parsing import host_port
-from monitor.remote.link import printable
+from monitor.remote.answers import printable
 from monitor.remote.links import link_to
 from monitor.remote.place import join
 from monitor.transport.connection import GREETING, Connection, find_token, greeted
@@ -55,7 +55,7 @@ def connect(target: str, command: str, token_file: str | None, injector: Injecto
         connection,
         time.monotonic() + GREETING,
         lambda: find_token(where, None, token_file, os.environ),
-        opened.said.pid,
+        opened.answer.pid,
     )
 
 
@@ -68,7 +68,7 @@ def _opened(target: str, command: str, injector: Injector | None) -> Opened:
             raise
     link.keep(lambda: _needed(link.hello.machine))
     opened = link.open(target, injector.timeout + BEYOND, inject=_options(injector))
-    for text in opened.said.news:
+    for text in opened.answer.news:
         if injector.notify is not None:
             injector.notify(printable(text))
     return opened
@@ -80,7 +80,7 @@ def read(target: str, command: str, why: str) -> Connection:
     with leading(command):
         opened = link_to(command).open(target, BEYOND, "read", why=why, text=text)
     connection = Connection(opened.sock, join(target, command), opened.why)
-    return greeted(connection, time.monotonic() + GREETING, str, opened.said.pid)
+    return greeted(connection, time.monotonic() + GREETING, str, opened.answer.pid)
 
 
 def plan(target: str, command: str, injector: Injector, read_only: bool) -> str:

@@ -11,7 +11,8 @@ from monitor.errors import LooptopError
 from monitor.remote import place
 
 if TYPE_CHECKING:
-    from monitor.remote.link import Link, Said
+    from monitor.remote.answers import Answer
+    from monitor.remote.link import Link
 
 MOST_STATUSES = 1000
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
@@ -69,7 +70,7 @@ class _There:
 
         try:
             link = link_to(self.command)
-            link.follow("members", self._hear, target=self.target)
+            link.follow("members", self._take, target=self.target)
         except LooptopError:
             self._due = time.monotonic() + self._pause
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -90,11 +91,11 @@ class _There:
         finally:
             self._trying.release()
 
-    def _hear(self, said: Said) -> None:
-        from monitor.remote.link import members_of
+    def _take(self, answer: Answer) -> None:
+        from monitor.remote.answers import members_of
 
-        self.statuses = dict([*self.statuses.items(), *said.statuses.items()][-MOST_STATUSES:])
-        self.members = members_of(self.target, said)
+        self.statuses = dict([*self.statuses.items(), *answer.statuses.items()][-MOST_STATUSES:])
+        self.members = members_of(self.target, answer)
 
 
 def members_now(target: str) -> list[str]:

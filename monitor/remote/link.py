@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from monitor import errors
 from monitor.errors import ConnectError, LooptopError, Unreachable
 from monitor.remote import place, sent
+from monitor.remote.answers import Answer, Hello, decoded, error_of, last_line, members_of, status_text
 from monitor.remote.relay import ASK, CLOSE, CREDIT, DATA, FROM_THERE, HEADER, PIECE, PING, SAY, WINDOW, Frames
 
 if TYPE_CHECKING:
@@ -31,47 +31,23 @@ ANSWER = 20.0
 """Seconds to wait for an answer."""
 PING_EVERY = 5.0
 SILENT = 20.0
-"""Seconds without a word from the other side after which it is taken to be gone."""
+"""Seconds without a byte from the other side after which it is taken to be gone."""
 MOST_NOISE = 64 << 10
-"""Bytes that a shell there may print before the relay says something."""
+"""Bytes that a shell there may print before the relay's first answer."""
 MOST_ANSWERS = 10
 """Answers of a channel that nobody has read yet, above which the other side is not looptop's."""
 MOST_OUTGOING = 1 << 20
 """Bytes that wait to be sent, above which nothing more is read of what connections send."""
-MOST_MEMBERS = 1000
-"""Processes that one TARGET may mean there."""
 LAST_LINES = 4096
 FAREWELL = 1.0
 """Seconds for the command to end when its stdin closes."""
-
-
-class Hello(msgspec.Struct, frozen=True):
-    """What the relay says of the other side."""
-
-    python: str
-    host: str
-    machine: str  # the kind of processor, as `uname -m` prints it
-    uid: int
-    pid: int
-    now: float  # by its clock
-
-
-class Said(msgspec.Struct, frozen=True):
-    """An answer: an error, or what was asked for."""
-
-    error: tuple[str, str, str] | None = None  # its class, its message, a hint
-    open: bool = False  # the channel is now a connection to a probe
-    pid: int | None = None
-    members: list[str] | None = None
-    statuses: dict[str, int] = {}  # exit status of members that have gone, negative for a signal
-    news: list[str] = []
 
 
 class Opened(msgspec.Struct, frozen=True):
     """A connection to a probe on the other side."""
 
     sock: socket.socket
-    said: Said
+    answer: Answer
     why: Callable[[], str]  # why it ended, once it has; empty if the link is fine
 
 
@@ -114,7 +90,7 @@ class Link:
         self._noise: bytearray | None = bytearray()
         self._frames = Frames(FROM_THERE)
         self._errors = bytearray()
-        self._heard = self._pinged = 0.0
+        self._received_at = self._pinged = 0.0
         self._poll = select.poll()
         self._closing = False
         self._wake_read, self._wake_write = socket.socketpair()
@@ -123,7 +99,7 @@ class Link:
         self._thread = threading.Thread(target=self._run, name="looptop-via", daemon=True)
         self._thread.start()
         try:
-            self.hello = _decoded(self._answer(first, CONNECT, "does not answer"), Hello, command)
+            self.hello = decoded(self._answer(first, CONNECT, "does not answer"), Hello, command)
             self.skew = self.hello.now - time.time()
         except BaseException:
             self.close()
@@ -158,25 +134,25 @@ class Link:
         """Connect to the probe of a TARGET there, or to what another request opens. Raises LooptopError."""
         number, channel = self._send(op, {"target": target, **arguments})
         try:
-            answer = self._answer(channel, timeout, f"does not answer for {timeout:g} s")
-            said = _decoded(answer, Said, self.command)
+            content = self._answer(channel, timeout, f"does not answer for {timeout:g} s")
+            answer: Answer = decoded(content, Answer, self.command)
             if channel.sock is None:
                 raise ConnectError(f"{self.command}: {target} cannot be reached there", "the answer is none")
         except BaseException:
             self._drop(number)
             raise
-        return Opened(channel.sock, said, self.why)
+        return Opened(channel.sock, answer, self.why)
 
     def members(self, target: str) -> list[str]:
         """The processes that a TARGET means there, each as a TARGET of its own. Raises LooptopError."""
-        said: Said = _decoded(self.ask("members", target=target), Said, self.command)
-        return members_of(target, said)
+        answer: Answer = decoded(self.ask("members", target=target), Answer, self.command)
+        return members_of(target, answer)
 
-    def follow(self, op: str, hear: Callable[[Said], None], **arguments: Any) -> None:
-        """Wait for the first of several answers, and call `hear` with each from now on, in a thread of its own."""
+    def follow(self, op: str, on_answer: Callable[[Answer], None], **arguments: Any) -> None:
+        """Wait for the first of several answers, and call `on_answer` with each from now on, in a thread of its own."""
         number, channel = self._send(op, arguments)
         try:
-            hear(_decoded(self._answer(channel, ANSWER, "does not answer"), Said, self.command))
+            on_answer(decoded(self._answer(channel, ANSWER, "does not answer"), Answer, self.command))
         except BaseException:
             self._drop(number)
             raise
@@ -184,7 +160,7 @@ class Link:
         def listen() -> None:
             with contextlib.suppress(LooptopError):
                 while True:
-                    hear(_decoded(self._answer(channel, None, ""), Said, self.command))
+                    on_answer(decoded(self._answer(channel, None, ""), Answer, self.command))
             self._drop(number)
 
         threading.Thread(target=listen, name="looptop-via-members", daemon=True).start()
@@ -211,12 +187,12 @@ class Link:
         try:
             answer = channel.answers.get(timeout=timeout)
         except queue.Empty:
-            raise Unreachable(f"{self.command} {text}", self._last_words() or self._why_silent()) from None
+            raise Unreachable(f"{self.command} {text}", self._last_error() or self._why_silent()) from None
         if isinstance(answer, LooptopError):
             raise answer
-        error = _decoded(answer, Said, self.command).error if b'"error"' in answer[:10] else None
+        error = decoded(answer, Answer, self.command).error if b'"error"' in answer[:10] else None
         if error is not None:
-            raise _error(error, self.command)
+            raise error_of(error, self.command)
         return answer
 
     def _why_silent(self) -> str:
@@ -251,7 +227,7 @@ class Link:
             self._pump()
         except LooptopError as error:
             self._reason = error
-        except Exception as error:  # noqa: BLE001 - whoever waits for an answer must hear of it
+        except Exception as error:  # noqa: BLE001 - raised where somebody waits for an answer
             self._reason = ConnectError(f"{self.command}: {type(error).__name__}", str(error))
         finally:
             self._end()
@@ -272,7 +248,7 @@ class Link:
             process.stderr.fileno(): self._take_errors,
             self._wake_read.fileno(): self._drain_wake,
         }
-        self._heard = self._pinged = time.monotonic()
+        self._received_at = self._pinged = time.monotonic()
         writing = False
         while not self._closing:
             if bool(self._outgoing) != writing:
@@ -284,15 +260,15 @@ class Link:
             for handle, _ in poll.poll(1000):
                 work.get(handle, self._serve)(handle)
             self._follow_channels()
-            self._mind_silence()
+            self._report_stall()
 
     def _drain_wake(self, _handle: int) -> None:
         with contextlib.suppress(BlockingIOError):
             while self._wake_read.recv(4096):
                 pass
 
-    def _mind_silence(self) -> None:
-        """Make the other side say something now and then; take it to be gone if it does not."""
+    def _report_stall(self) -> None:
+        """Ping the other side now and then. Raises Unreachable if nothing has come from it for SILENT."""
         now = time.monotonic()
         if self._noise is not None:
             return
@@ -300,7 +276,7 @@ class Link:
             self._pinged = now
             with self._lock:
                 self._outgoing += HEADER.pack(PING, 0, 0)
-        if now - self._heard > SILENT:
+        if now - self._received_at > SILENT:
             raise Unreachable(f"{self.command} does not answer any more", f"nothing came for {SILENT:g} s")
 
     def _write(self, handle: int) -> None:
@@ -317,16 +293,16 @@ class Link:
             data = os.read(handle, 1 << 16)
         except BlockingIOError:
             return
-        self._heard = time.monotonic()
+        self._received_at = time.monotonic()
         if not data:
-            self._hear_last()
+            self._read_last_errors()
             raise self._explain()
         if self._noise is not None:
             self._noise += data
             before, marker, rest = self._noise.partition(self._marker)
             if not marker:
                 if len(before) > MOST_NOISE:
-                    raise ConnectError(f"{self.command} prints too much on stdout", _line(before[:LAST_LINES]))
+                    raise ConnectError(f"{self.command} prints too much on stdout", last_line(before[:LAST_LINES]))
                 return
             self._noise = None
             data = bytes(rest)
@@ -335,7 +311,7 @@ class Link:
                 self._take(*frame)
         except ValueError:
             text = f"what comes through {self.command} is not looptop's"
-            raise ConnectError(text, f"something there prints {_line(data)!r}") from None
+            raise ConnectError(text, f"something there prints {last_line(data)!r}") from None
 
     def _take(self, kind: int, number: int, content: bytes) -> None:
         channel = self._channels.get(number)
@@ -434,8 +410,8 @@ class Link:
         if not data:
             self._poll.unregister(handle)
 
-    def _hear_last(self) -> None:
-        """Wait for the end of a command that has closed its stdout, and for what it says of it."""
+    def _read_last_errors(self) -> None:
+        """Wait for the end of a command that has closed its stdout, and read what it wrote to stderr."""
         pipe = self._process.stderr
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(FAREWELL)
@@ -445,20 +421,22 @@ class Link:
         del self._errors[:-LAST_LINES]
 
     def _explain(self) -> LooptopError:
-        words, status = self._last_words(), self._process.returncode
+        error, status = self._last_error(), self._process.returncode
         if self._noise is None:
-            return Unreachable(f"the connection through {self.command} has ended", words or _status(status))
-        _, old, version = words.partition("looptop-relay: ")
+            return Unreachable(f"the connection through {self.command} has ended", error or status_text(status))
+        _, old, version = error.partition("looptop-relay: ")
         if old:
             text = f"{self.command}: {version} there is too old"
             return ConnectError(text, "3.8 or later is needed: end --via with the path of one")
         if status in (126, 127):
             python = place.words(self.command)[-1]
-            return ConnectError(f"{self.command}: no {python} there", words or "end --via with the path of one")
-        return ConnectError(f"{self.command} leads to no Python", words or _line(self._noise) or _status(status))
+            return ConnectError(f"{self.command}: no {python} there", error or "end --via with the path of one")
+        return ConnectError(
+            f"{self.command} leads to no Python", error or last_line(self._noise) or status_text(status)
+        )
 
-    def _last_words(self) -> str:
-        return _line(self._errors)
+    def _last_error(self) -> str:
+        return last_line(self._errors)
 
     def _end(self) -> None:
         """Close everything; whoever waits for an answer gets the reason."""
@@ -500,42 +478,3 @@ def _spawn(argv: list[str], alone: bool) -> subprocess.Popen[bytes]:
         raise ConnectError(f"{argv[0]} cannot be run", error.strerror or str(error)) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-def _decoded(content: bytes, kind: type[Any], command: str) -> Any:
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ConnectError(f"what comes through {command} is not looptop's", "an answer has another form") from None
-
-
-def _error(error: tuple[str, str, str], command: str) -> LooptopError:
-    kind, message, hint = (printable(text) for text in error)
-    found = vars(errors).get(kind)
-    if not (isinstance(found, type) and issubclass(found, LooptopError)):
-        found = ConnectError
-    return found(f"{command}: {message}", hint)
-
-
-def members_of(target: str, said: Said) -> list[str]:
-    """What the other side takes a TARGET for: itself, or pids. Anything else could lead elsewhere."""
-    found = [one for one in said.members or () if one == target or (one.isascii() and one.isdigit() and len(one) <= 10)]
-    return found[:MOST_MEMBERS]
-
-
-def printable(text: str, most: int = 1000) -> str:
-    """Text of the other side without control characters."""
-    text = text[:most]
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _line(data: bytes | bytearray) -> str:
-    """The last line that says something."""
-    lines = bytes(data).decode("utf-8", "replace").split("\n")
-    return next((found for line in reversed(lines) if (found := printable(line.strip(), 300))), "")
-
-
-def _status(status: int | None) -> str:
-    if status is None:
-        return "it closed its output"
-    return f"it was killed by signal {-status}" if status < 0 else f"it exited with status {status}"

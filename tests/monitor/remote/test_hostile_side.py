@@ -14,7 +14,8 @@ import pytest
 from monitor.attach import boxes_elsewhere, elsewhere
 from monitor.errors import ConnectError, LooptopError
 from monitor.remote import link
-from monitor.remote.link import MOST_ANSWERS, Link, Said, members_of
+from monitor.remote.answers import Answer, members_of
+from monitor.remote.link import MOST_ANSWERS, Link
 from monitor.remote.relay import FROM_THERE, HEADER, MOST_SAID, WINDOW, Frames
 
 WORDS = (b"{}", b"[]", b'{"open": true}', b'{"error": ["UsageError", "x\\u001b[2J", ""]}', b'{"pid": -1}', b"\xff" * 9)
@@ -98,7 +99,7 @@ def test_anything_that_the_other_side_may_say() -> None:
 
 def understood(answer: bytes) -> None:
     """Each kind of answer is either of its form or refused."""
-    for kind in (Said, elsewhere._Plan, elsewhere._Programs, boxes_elsewhere._Answer):
+    for kind in (Answer, elsewhere._Plan, elsewhere._Programs, boxes_elsewhere._Answer):
         try:
             elsewhere.decoded(answer, kind, "ssh box")
         except LooptopError as error:
@@ -121,7 +122,7 @@ def test_a_flood_of_ends_leaves_one() -> None:
 
 @pytest.mark.parametrize("bad", ["1 via touch /tmp/x", "@api", "-1", "1" * 11, "\u0661"])
 def test_members_are_pids(bad: str) -> None:
-    assert members_of("@web", Said(members=["@web", bad, "7"])) == ["@web", "7"]
+    assert members_of("@web", Answer(members=["@web", bad, "7"])) == ["@web", "7"]
 
 
 def test_a_box_that_never_ends_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

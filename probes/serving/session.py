@@ -52,6 +52,10 @@ YOUNG = 2.0
 sorts only once a second, so the waits of short-lived tasks would never be shown."""
 MOST_YOUNG = 50
 MOST_EVENTS = 300
+PROCESS_EVERY = 0.95
+"""Seconds between two looks at the process: a little less than a second, else every other one came a tick late."""
+PROCESS_AGAIN = 0.4
+"""Seconds between the first two, since the share of a processor is known only after the second."""
 BOXED_EVERY = 10.0
 """Seconds between two looks at the groups and the process for the black box."""
 WHOLE_EVERY = 30.0
@@ -290,7 +294,7 @@ class Session:
             tick["threads"] = self._requests.threads(self)
         second, boxed = now >= self._process_due, self._past_rows is not None
         if second:
-            self._process_due = now + (BOXED_EVERY if boxed else 1.0)
+            self._process_due = now + (BOXED_EVERY if boxed else PROCESS_EVERY if self._process_due else PROCESS_AGAIN)
             tick["process"] = self._probe.facts.process(histograms=not boxed)
             if self.watch.history and self._past is None and not boxed:
                 self._past = self._probe.history.frames(self._past_sent, self._past_rows)

@@ -216,6 +216,14 @@ def ticks_at(viewer: Viewer) -> list[float]:
     return [frame["at"] / 1e6 for frame in viewer.frames if frame["type"] == "tick" and "loops" in frame]
 
 
+def test_a_new_viewer_soon_knows_the_share_of_a_processor(idle: Program) -> None:
+    with idle.viewer(rate=2) as viewer:
+        viewer.ticks(5)
+        ticks = [frame for frame in viewer.frames if frame["type"] == "tick" and "loops" in frame]
+        having = [number for number, tick in enumerate(ticks) if "process" in tick]
+        assert having[0] == 0 and having[1] <= 2, "a share takes two looks at the process"
+
+
 def test_counting_goes_with_the_last_viewer(tmp_path: Path) -> None:
     body = """
         import probes

@@ -102,8 +102,9 @@ class Worker:
 class Fleet:
     """All processes of a set. One thread calls `step` and `take` repeatedly.
 
-    A process is connected to one step after it was found, so that the first step is fast: the programs of a large set
-    keep all processors busy with their answers, while the screen that shows them has still to be loaded.
+    The processes of the first step are connected to in the second one, so that the first one is fast: the programs of
+    a large set keep all processors busy with their answers, while the screen that shows them has still to be loaded.
+    One that comes later is connected to at once.
     """
 
     recorded = False
@@ -138,12 +139,14 @@ class Fleet:
 
     def step(self) -> list[Change]:
         """Search for processes that have come or gone if it is time to; return the changes since the last call."""
-        for worker in self.workers.values():
-            worker.source.start()
         now = time.monotonic()
+        first = not self._due
         if now >= self._due:
             self._due = now + LOOK
             self._look()
+        if not first:
+            for worker in self.workers.values():
+                worker.source.start()
         return self.changed()
 
     def changed(self) -> list[Change]:

@@ -202,9 +202,9 @@ def has_asyncio(pid: int) -> bool:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
         owner = process.uids().effective
-        if is_own(owner) and read_maps(process).asyncio:
+        if probe_of(pid, uid=owner) is not None:  # first: the kernel takes up to 1 ms to write the maps
             return True
-        return probe_of(pid, uid=owner) is not None or (is_own(owner) and fd_passing.find(pid) is not None)
+        return is_own(owner) and bool(read_maps(process).asyncio or fd_passing.find(pid) is not None)
     except psutil.Error:
         return False
 

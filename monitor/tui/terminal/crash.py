@@ -7,7 +7,6 @@ import platform
 import sys
 import tempfile
 import traceback
-from importlib.metadata import PackageNotFoundError, version
 
 from textual.worker import WorkerFailed
 
@@ -49,6 +48,8 @@ def _heading() -> str:
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # takes 10 ms to import
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -57,7 +57,7 @@ def past_page(store: Store, span: float, slow: float, cells: int) -> list[Line]:
         lines.append(_chart(f"utilization{mark}", load, lambda v: v / 1000, lambda v: load_style(v / 1000), _permille))
     if process is not None:
         for title, column, by, text in (
-            ("tasks", "waiting", max, fmt.count),
+            ("tasks", "tasks" if "tasks" in process.columns else "waiting", max, fmt.count),  # older recordings
             ("ends/s", "ends", _mean, fmt.count),
             ("failures/s", "failures", max, fmt.count),
             ("cpu", "cpu", _mean, _permille),

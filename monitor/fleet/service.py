@@ -340,13 +340,20 @@ class Service:
 
     def groups(self, worker: int | None = None) -> list[OfWorker[LabelGroup]]:
         """Return the groups of all workers, each coroutine and label once, or those of one worker."""
+        return [_merged_group(found) for found in self._groups(worker).values()]
+
+    def parts_of_group(self, coro: str, label: str | None, worker: int | None = None) -> list[tuple[Store, LabelGroup]]:
+        """Return one group of each worker that has it, or of one worker."""
+        return self._groups(worker).get((coro, label), [])
+
+    def _groups(self, worker: int | None) -> dict[tuple[str, str | None], list[tuple[Store, LabelGroup]]]:
         same: dict[tuple[str, str | None], list[tuple[Store, LabelGroup]]] = {}
         for store in self.stores():
             if worker is None or store.worker == worker:
                 for group in store.label_groups.values():
                     if group.started:
                         same.setdefault((group.coro, group.label), []).append((store, group))
-        return [_merged_group(found) for found in same.values()]
+        return same
 
     def threads(self) -> list[OfWorker[Thread]]:
         """Return the threads of all workers, at the newest look at each."""
@@ -431,8 +438,7 @@ def _merged(found: list[tuple[Store, BlockingLine]]) -> OfWorker[BlockingLine]:
         whole.worst = max(whole.worst, line.worst)
         whole.last = max(whole.last, line.last)
     whole.callbacks.extend(newest.callbacks)
-    counts = ", ".join(f"{one.worker}: {line.count + (line.now is not None)}" for one, line in found)
-    return OfWorker(store, whole, counts)
+    return OfWorker(store, whole, _counts((one.worker, line.count + (line.now is not None)) for one, line in found))
 
 
 def _merged_group(found: list[tuple[Store, LabelGroup]]) -> OfWorker[LabelGroup]:
@@ -440,7 +446,13 @@ def _merged_group(found: list[tuple[Store, LabelGroup]]) -> OfWorker[LabelGroup]
     if len(found) == 1:
         return OfWorker(store, group)
     whole = MergedGroup.of([(group, store.now) for store, group in found])
-    return OfWorker(store, whole, ", ".join(f"{one.worker}: {fmt.count(group.started)}" for one, group in found))
+    return OfWorker(store, whole, _counts((one.worker, group.started) for one, group in found))
+
+
+def _counts(found: Iterable[tuple[int | None, int]]) -> str:
+    """How often in which worker, most often first: a narrow column shows only the first ones."""
+    most_first = sorted(found, key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{worker}: {fmt.count(number)}" for worker, number in most_first)
 
 
 def total(rows: list[ServiceRow]) -> dict[str, Any]:

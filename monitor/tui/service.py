@@ -10,6 +10,7 @@ from monitor.errors import LooptopError
 from monitor.tui.base.paint import safe
 from monitor.tui.base_app import BaseApp
 from monitor.tui.controllers.playback import Playback
+from monitor.tui.screens.group_of_all import GroupOfAllScreen
 from monitor.tui.screens.help import HelpScreen
 from monitor.tui.screens.service import ServiceScreen
 from monitor.tui.terminal.job_control import repaint, shell_waits, to_the_shell
@@ -94,6 +95,8 @@ class ServiceApp(BaseApp[tuple[int, "Opened"]]):
     def update_now(self) -> None:
         """Repaint the top screen with the newest figures."""
         self.table.update_view()
+        if isinstance(self.screen, GroupOfAllScreen):
+            self.screen.update_view()
 
     def say(self, text: str, style: str) -> None:
         """Show a message above the table."""

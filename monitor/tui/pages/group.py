@@ -1,4 +1,4 @@
-"""The page of one group."""
+"""The page of one group, of one program or of all workers of a service."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
+from monitor.store.across import process_text
 from monitor.store.columns import wait_text
 from monitor.store.group_columns import bar as time_bar
 from monitor.store.group_columns import title
-from monitor.store.label_groups import LOOKS, PARTS, LabelGroup, middle
+from monitor.store.label_groups import LOOKS, PARTS, LabelGroup, MergedGroup, middle
 from monitor.store.labels import site_text, when
 from monitor.store.store import Store
 from monitor.tui.base.paint import BLANK, Line, line
@@ -18,7 +19,7 @@ from monitor.tui.pages.stacks import heading
 from monitor.tui.widgets.spark import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
 BAR = 30
 SHORT_BAR = 16
@@ -28,53 +29,110 @@ MOST = 10
 
 def group_page(store: Store, group: LabelGroup, cells: int) -> list[Line]:
     """Builds the page: totals, where the time went, a histogram of ages, the slowest, the failed, live lines."""
-    since = store.label_groups.since
+    return _page(group, [(store, group)], cells, _task_of_one)
+
+
+def group_page_of_all(parts: Sequence[tuple[Store, LabelGroup]], cells: int) -> list[Line]:
+    """Builds the same page for one group of several workers. `parts`: the group in each worker that has it."""
+    whole = MergedGroup.of([(group, store.now) for store, group in parts])
+    return _page(whole, parts, cells, _task_of_worker, _by_worker(parts, cells))
+
+
+def _page(
+    group: LabelGroup,
+    parts: Sequence[tuple[Store, LabelGroup]],
+    cells: int,
+    named: Callable[[Store, int], tuple[str, Hashable]],
+    between: Sequence[Line] = (),
+) -> list[Line]:
+    """`group`: the parts together. `named`: text and target of a task."""
+    counted = [store.now - since for store, _ in parts if (since := store.label_groups.since) is not None]
+    per_s = [rate for store, one in parts if (rate := one.rate(store.now)) is not None]
     figures = [
         ("live ", fmt.count(group.live)),
-        ("   per second ", fmt.rate(group.rate(store.now))),
+        ("   per second ", fmt.rate(sum(per_s) if per_s else None)),
         ("   ended ", fmt.count(group.ended)),
         ("   failed ", fmt.count(group.failed)),
         ("   cancelled ", fmt.count(group.cancelled)),
         *([] if group.known_errors is None else [("   5xx ", fmt.count(group.known_errors))]),
-        ("   counted for ", fmt.UNKNOWN if since is None else fmt.age(store.now - since)),
+        ("   counted for ", fmt.age(max(counted)) if counted else fmt.UNKNOWN),
     ]
+    name = title(group, parts[0][0])
     lines = [
-        line((title(group, store), "strong"), *([("  ", "dim"), (group.coro, "dim")] if group.label else [])),
+        line((name, "strong"), *([("  ", "dim"), (group.coro, "dim")] if group.label else [])),
         line(*[(text, style) for name, figure in figures for text, style in ((name, "dim"), (figure, "strong"))]),
+        *between,
         BLANK,
         heading("Where the time of the ended ones went", cells, "p50, p90, p99"),
         *_parts(group),
         BLANK,
-        *_histogram(store, group, cells),
+        *_histogram(group, parts, cells),
         BLANK,
         heading("The slowest", cells),
     ]
-    for one in group.slowest:
+    slowest = sorted(((store, one) for store, of in parts for one in of.slowest), key=lambda pair: -pair[1].age)
+    for store, one in slowest[: max(MOST, len(parts[0][1].slowest))]:
         where = "" if one.at is None else f"  {site_text(one.at, store)}"
         ended = "" if one.ended is None else when(one.ended, store)
+        text, target = named(store, one.task)
         lines.append(
             line(
                 (f"{ended:>11}  ", "dim"),
                 (f"{fmt.duration(one.age):>7}  ", "strong"),
                 (one.outcome, "bad" if one.outcome == "failed" else "text"),
-                (f"  task {one.task}{where}", "dim"),
-                target=("task", one.task),
+                (f"  {text}{where}", "dim"),
+                target=target,
             )
         )
-    failed = [task for task in reversed(store.ended) if task.outcome == "failed" and group.holds(task)][:MOST]
-    if failed:
-        lines += [BLANK, heading("Failed", cells, "newest first")]
-    for task in failed:
-        text = "" if task.failure is None else task.failure.text
+    return [*lines, *_failed(parts, cells, named), *_live(parts, cells, named)]
+
+
+def _task_of_one(_store: Store, task: int) -> tuple[str, Hashable]:
+    return f"task {task}", ("task", task)
+
+
+def _task_of_worker(store: Store, task: int) -> tuple[str, Hashable]:
+    return f"worker {store.worker} task {task}", ("worker", store.worker, task)
+
+
+def _by_worker(parts: Sequence[tuple[Store, LabelGroup]], cells: int) -> list[Line]:
+    """A line for each worker, the one with most of them first."""
+    lines = [BLANK, heading("By worker", cells, "live, ended, per second, failed, p50, p99")]
+    for store, group in sorted(parts, key=lambda part: (-part[1].started, part[0].worker)):
+        figures = (fmt.count(group.live), fmt.count(group.ended), fmt.rate(group.rate(store.now)))
+        times = [fmt.duration(group.age.at(share)) for share in (0.5, 0.99)]
         lines.append(
             line(
-                (f"{when(task.ended, store):>11}  ", "dim"),
-                (text, "bad"),
-                (f"  task {task.id}", "dim"),
-                target=("task", task.id),
+                (f"  {process_text(store):<14}", "accent"),
+                ("".join(f"{text:>9}" for text in figures), "text"),
+                (f"{fmt.count(group.failed):>9}", "bad" if group.failed else "dim"),
+                ("".join(f"{text:>9}" for text in times), "text"),
+                target=("worker", store.worker, None),
             )
         )
-    return lines + _live(store, group, cells)
+    return lines
+
+
+def _failed(
+    parts: Sequence[tuple[Store, LabelGroup]], cells: int, named: Callable[[Store, int], tuple[str, Hashable]]
+) -> Iterator[Line]:
+    failed = [
+        (store, task)
+        for store, group in parts
+        for task in store.ended
+        if task.outcome == "failed" and group.holds(task)
+    ]
+    if failed:
+        yield BLANK
+        yield heading("Failed", cells, "newest first")
+    for store, task in sorted(failed, key=lambda pair: -pair[1].ended)[:MOST]:
+        text, target = named(store, task.id)
+        yield line(
+            (f"{when(task.ended, store):>11}  ", "dim"),
+            ("" if task.failure is None else task.failure.text, "bad"),
+            (f"  {text}", "dim"),
+            target=target,
+        )
 
 
 def _parts(group: LabelGroup) -> list[Line]:
@@ -92,14 +150,14 @@ def _parts(group: LabelGroup) -> list[Line]:
     ]
 
 
-def _histogram(store: Store, group: LabelGroup, cells: int) -> list[Line]:
+def _histogram(group: LabelGroup, parts: Sequence[tuple[Store, LabelGroup]], cells: int) -> list[Line]:
     """A line for each power of two: of all, and of the last seconds a column for each."""
     octaves = dict(group.age.octaves())
     if not octaves:
         return [heading("Ages of the ended ones", cells), line(("  none has ended yet", "dim"))]
     most = max(octaves.values())
     seconds = max(min(cells - 44, LOOKS), 0)
-    shades = _by_second(store, group, seconds)
+    shades = _by_second(parts, seconds)
     note = f"in all, and in each of the last {seconds} s ░▒▓█" if seconds else ""
     return [
         heading("Ages of the ended ones", cells, note),
@@ -115,13 +173,14 @@ def _histogram(store: Store, group: LabelGroup, cells: int) -> list[Line]:
     ]
 
 
-def _by_second(store: Store, group: LabelGroup, seconds: int) -> dict[int, str]:
+def _by_second(parts: Sequence[tuple[Store, LabelGroup]], seconds: int) -> dict[int, str]:
     """For each octave of ages a cell for each of the last seconds, newest last; darker where more tasks ended."""
     counts: dict[int, list[int]] = {}
-    for look in group.past:
-        place = seconds - 1 - int(store.now - look.at)
-        for octave, count in look.octaves if 0 <= place < seconds else ():
-            counts.setdefault(octave, [0] * seconds)[place] += count
+    for store, group in parts:
+        for look in group.past:
+            place = seconds - 1 - int(store.now - look.at)
+            for octave, count in look.octaves if 0 <= place < seconds else ():
+                counts.setdefault(octave, [0] * seconds)[place] += count
     most = max((max(row) for row in counts.values()), default=0)
     return {
         octave: "".join(SHADES[math.ceil(math.log1p(count) / math.log1p(most) * 4)] if count else " " for count in row)
@@ -129,29 +188,25 @@ def _by_second(store: Store, group: LabelGroup, seconds: int) -> dict[int, str]:
     }
 
 
-def _live(store: Store, group: LabelGroup, cells: int) -> list[Line]:
-    tasks = list(group.live_tasks(store.tasks.values()))
+def _live(
+    parts: Sequence[tuple[Store, LabelGroup]], cells: int, named: Callable[[Store, int], tuple[str, Hashable]]
+) -> Iterator[Line]:
+    tasks = [(store, task) for store, group in parts for task in group.live_tasks(store.tasks.values())]
     if not tasks:
-        return []
-    places = Counter((site_text(task.at, store), wait_text(task, store)) for task in tasks if task.at is not None)
-    return [
-        BLANK,
-        heading("Where live ones wait", cells, f"of {min(len(tasks), 100)} looked at"),
-        *(
-            line((f"  {count:>5}  ", "strong"), (f"{place:<26}", "text"), (f"  {what}", "dim"))
-            for (place, what), count in places.most_common(MOST)
-        ),
-        *_oldest(store, group),
+        return
+    known = [(store, task) for store, task in tasks if task.at is not None]
+    places = Counter((site_text(task.at, store), wait_text(task, store)) for store, task in known)
+    note = f"of {min(len(tasks), 100)} looked at"
+    yield BLANK
+    yield heading("Where live ones wait", cells, note) if places else heading("Live", cells)
+    for (place, what), count in places.most_common(MOST):
+        yield line((f"  {count:>5}  ", "strong"), (f"{place:<26}", "text"), (f"  {what}", "dim"))
+    oldest = [
+        (store, store.tasks[group.oldest.task])
+        for store, group in parts
+        if group.oldest is not None and group.oldest.task in store.tasks
     ]
-
-
-def _oldest(store: Store, group: LabelGroup) -> Iterator[Line]:
-    oldest = group.oldest
-    if oldest is not None and oldest.task in store.tasks:
-        age = store.tasks[oldest.task].age(store.now)
-        yield line(
-            ("  oldest ", "dim"),
-            (fmt.age(age), "strong"),
-            (f"  task {oldest.task}", "dim"),
-            target=("task", oldest.task),
-        )
+    if oldest:
+        store, task = max(oldest, key=lambda pair: pair[1].age(pair[0].now) or 0.0)
+        text, target = named(store, task.id)
+        yield line(("  oldest ", "dim"), (fmt.age(task.age(store.now)), "strong"), (f"  {text}", "dim"), target=target)

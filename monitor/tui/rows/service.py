@@ -19,6 +19,7 @@ from monitor.store.threads import THREADS, Thread
 from monitor.tui.base.paint import Part
 from monitor.tui.base.theme import STATE_STYLES, delay_style, label_style, load_style
 from monitor.tui.rows.base import SearchedRows
+from monitor.tui.rows.slow import with_label
 from monitor.tui.rows.tasks import with_coroutine
 from monitor.tui.rows.threads import thread_style
 
@@ -204,8 +205,14 @@ class SlowOfAll(AcrossRows[BlockingLine]):
         """The blocking line within one worker."""
         return row.line
 
-    def style(self, row: OfWorker[BlockingLine], key: str) -> str:  # noqa: ARG002 - as in the base class
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """Show the label in place of the task where there is no room for both."""
+        return with_label(super().cells(index, columns), columns, self.rows[index].row)
+
+    def style(self, row: OfWorker[BlockingLine], key: str) -> str:
         """Color blocks by their length."""
+        if key == "label":
+            return label_style(row.row.label)
         return {"process": "accent", "line": "strong", "worst": "warn", "last": "dim"}.get(key, "text")
 
 
@@ -258,8 +265,14 @@ class EndedOfAll(AcrossRows[EndedTask]):
         """The id, and when it ended."""
         return row.outcome, row.id, row.ended
 
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """Name tasks after their labels or coroutines where there is no room for both."""
+        return with_coroutine(super().cells(index, columns), columns, self.rows[index].row)
+
     def style(self, row: OfWorker[EndedTask], key: str) -> str:
         """Color ended tasks by their outcome."""
+        if key == "label":
+            return label_style(row.row.label)
         if key == "outcome":
             return STATE_STYLES.get(row.row.outcome, "text")
         return {"process": "accent", "name": "strong", "exception": "bad"}.get(key, "text")

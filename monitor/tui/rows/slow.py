@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor.store.blocked import blocking_line, blocking_lines
 from monitor.store.columns import SLOW
@@ -11,7 +11,18 @@ from monitor.tui.base.theme import label_style
 from monitor.tui.rows.base import SearchedRows
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
+
+    from monitor.store.column import Column
+    from monitor.tui.base.paint import Part
+
+
+def with_label(cells: list[Part], columns: Sequence[Column[Any]], row: BlockingLine) -> list[Part]:
+    """Shows the label in place of the task or callback if there is no room for its column."""
+    keys = [column.key for column in columns]
+    if row.label and "task" in keys and "label" not in keys:
+        cells[keys.index("task")] = (row.label, label_style(row.label))
+    return cells
 
 
 class SlowRows(SearchedRows[BlockingLine]):
@@ -35,6 +46,10 @@ class SlowRows(SearchedRows[BlockingLine]):
     def key_of(self, row: BlockingLine) -> Hashable:
         """The line; blocks that were not caught in time share one key."""
         return row.line or "unknown"
+
+    def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
+        """Shows the label in place of the task where there is no room for both."""
+        return with_label(super().cells(index, columns), columns, self.now(self.rows[index]))
 
     def style(self, row: BlockingLine, key: str) -> str:
         """Highlights the line and long blocks."""

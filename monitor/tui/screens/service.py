@@ -12,7 +12,7 @@ from monitor import formatting as fmt
 from monitor.errors import UsageError
 from monitor.fleet.service import Service, total
 from monitor.tui.base.keys import SORTING, bindings, hints
-from monitor.tui.base.paint import Part, crop
+from monitor.tui.base.paint import Part
 from monitor.tui.rows.service import (
     EndedOfAll,
     FindingsOfAll,
@@ -23,6 +23,7 @@ from monitor.tui.rows.service import (
     WorkerRows,
     worker_and_words,
 )
+from monitor.tui.screens.group_of_all import GroupOfAllScreen
 from monitor.tui.screens.tabbed import Host, TabbedScreen
 from monitor.tui.widgets.flame_panel import FlamePanel
 from monitor.tui.widgets.timeline import Timeline
@@ -255,7 +256,7 @@ class ServiceScreen(TabbedScreen):
 
     def below(self, cells: int) -> list[tuple[Part, ...]]:
         """Return the line with the total of all workers."""
-        return [crop(_total(self._whole), cells)]
+        return [_total(self._whole, cells)]
 
     def tabs(self) -> Iterable[tuple[str, str]]:
         """Return the workers and what is in all of them."""
@@ -388,13 +389,19 @@ class ServiceScreen(TabbedScreen):
         self._moved_at = self.watcher.clock()
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """Go into the worker of the row."""
+        """Go into the worker of the row; of a group, open its page."""
         place = self.rows.index(message.key)
-        if place is not None:
+        if place is None:
+            return
+        if isinstance(self.rows, GroupsOfAll):
+            group = self.rows.rows[place].row
+            self.app.push_screen(GroupOfAllScreen(group.coro, group.label, self.rows.worker))
+        else:
             self.watcher.choose(self.rows.slot(place))
 
 
-def _total(whole: dict[str, Any]) -> tuple[Part, ...]:
+def _total(whole: dict[str, Any], cells: int) -> tuple[Part, ...]:
+    """The totals that fit as a whole, the most important first."""
     figures = (
         ("lag", fmt.duration(whole["lag"])),
         ("req", f"{fmt.rate(whole['requests_per_s'])}/s"),
@@ -406,6 +413,10 @@ def _total(whole: dict[str, Any]) -> tuple[Part, ...]:
         ("failed", fmt.count(whole["failed"])),
     )
     parts: list[Part] = [(" Total", "strong")]
+    left = cells - len(" Total")
     for title, text in figures:
+        left -= len(title) + len(text) + 3
+        if left < 0:
+            break
         parts += [(f"  {title} ", "dim"), (text, "text")]
     return tuple(parts)

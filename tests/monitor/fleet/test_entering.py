@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
+
 from waiting import wait_until
 
 from monitor.errors import ConnectError
 from monitor.fleet import fleet as module
 from monitor.fleet.fleet import Fleet
 from monitor.fleet.members import Members
-from monitor.transport.connection import Connection
+
+if TYPE_CHECKING:
+    import pytest
+
+    from monitor.transport.connection import Connection
 
 
 def test_a_process_that_comes_later_is_connected_to_in_the_step_that_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:

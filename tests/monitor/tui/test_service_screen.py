@@ -192,11 +192,38 @@ async def test_the_screens_as_text(size: tuple[int, int]) -> None:
             await pilot.press(key)
             await scene.look(pilot)
             check(name, size, Driver(scene.app, pilot, FakeSource(), scene.clock))  # type: ignore[arg-type]
-        await pilot.press("slash")
+        await pilot.press("enter")
+        await pilot.pause()
+        await scene.look(pilot)
+        check("service_group", size, Driver(scene.app, pilot, FakeSource(), scene.clock))  # type: ignore[arg-type]
+        await pilot.press("escape")
+        for key in "34":  # in place of the name of the task where there is no room for both
+            await pilot.press(key)
+            assert "GET /items" in await scene.look(pilot)
+        await pilot.press("6", "slash")
         scene.app.screen.query_one(Input).value = "worker:1"
         await pilot.pause()
         (row,) = [line for line in (await scene.look(pilot)).splitlines() if "GET /items" in line]
         assert "1 (101)" in row
+
+
+async def test_a_group_of_all_workers_leads_into_one() -> None:
+    scene = Scene()
+    for slot, ends in ((0, 4), (2, 30)):
+        for frame in (*labels(), groups(30, [100, ends], ends)):
+            scene.fleet.workers[slot].store.apply(frame)
+    async with scene.app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("6")
+        await scene.look(pilot)
+        await pilot.press("enter")
+        await pilot.pause()
+        lines = (await scene.look(pilot)).splitlines()
+        of_workers = [line for line in lines if "› " in line and ("0 (100)" in line or "2 (102)" in line)]
+        assert ["2 (102)" in line for line in of_workers] == [True, False], "the one with most of them first"
+        await pilot.press("down", "enter")
+        await pilot.app.workers.wait_for_complete()
+    assert scene.opened == [2]
 
 
 async def test_sixty_four_workers_are_painted_at_once() -> None:

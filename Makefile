@@ -9,7 +9,7 @@ demo: env
 	@$(BIN)/looptop demo
 
 test: env check
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 2
 
 check: env native
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import settings
 from interpreters import VERSIONS, find_python
 
@@ -27,6 +29,19 @@ settings.load_profile("looptop")
 
 TWIN = os.environ.get("LOOPTOP_TEST_TWIN")
 """`c` or `pure`: all tests with one twin of the hooks. Else 3.12 has the one in Python, and the others that in C."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """Ends a run, with all stacks, that hangs where the signal of pytest-timeout does not reach it: in C, with the GIL."""
+    marker = item.get_closest_marker("timeout")
+    seconds = float(marker.args[0] if marker and marker.args else item.config.getini("timeout") or 0)
+    if seconds:
+        faulthandler.dump_traceback_later(seconds + 60, exit=True, file=item.config.stash[fault_handler_stderr_fd_key])
+    try:
+        return (yield)  # type: ignore[misc]
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(params=VERSIONS)

@@ -91,7 +91,7 @@ def run(python: str, arguments: list[str], folder: Path, mode: str) -> tuple[str
         watcher = threading.Thread(target=watch, args=(runtime / f"{process.pid}.sock", process), daemon=True)
         watcher.start()
     try:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=200)
     finally:
         process.kill()
     if watcher is not None:

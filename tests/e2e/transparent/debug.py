@@ -8,13 +8,24 @@ import time
 logging.basicConfig(format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
 
 
+later = 0.0
+
+
+def blocks():
+    """Blocks for as long as the probe tells of, and for much longer by the clock of the loop: only this is slow for it,
+    however crowded the machine."""
+    global later
+    time.sleep(0.15)
+    later += 1000
+
+
 async def slow():
-    time.sleep(0.5)
+    blocks()
     await asyncio.sleep(0)
 
 
 def slow_callback():
-    time.sleep(0.5)
+    blocks()
 
 
 async def fails():
@@ -31,7 +42,8 @@ def deep(level, make):
 
 async def main():
     loop = asyncio.get_running_loop()
-    loop.slow_callback_duration = 0.4  # what takes 0.1 on a crowded machine is not always the same
+    loop.time = lambda: time.monotonic() + later
+    loop.slow_callback_duration = 500
     print(loop.get_debug())
     task = asyncio.create_task(slow(), name="slow one")
     print(task, len(task._source_traceback), task._source_traceback[-1].name)

@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+CROWDED = {"loop_blocked", "gil_wait"}
+"""Kinds of findings that are truly found on a machine that is short of CPU."""
+
 
 def wait_until(condition: Callable[[], T], what: str, timeout: float = 60.0) -> T:
     """Returns the first true result of `condition`; fails with `what` when there is none in time."""

@@ -52,6 +52,8 @@ async def main() -> None:
         await asyncio.sleep(600)
     await two_ticks()
     await asyncio.sleep(0.3)
+    if how == "told":
+        sys.stdin.readline()
     if how in HOW:
         HOW[how]()
 
@@ -110,12 +112,14 @@ def fork() -> None:
 
 
 def many_loops() -> None:
-    """500 loops at once, each in its own thread."""
-    begin = threading.Barrier(501)
+    """500 loops at once, each in its own thread, until the box has two ticks with them."""
+    begin, ends = threading.Barrier(501), []
 
     async def runs() -> None:
+        over = asyncio.Event()
+        ends.append((asyncio.get_running_loop(), over.set))
         begin.wait()
-        await asyncio.sleep(2.5)
+        await over.wait()
 
     threading.stack_size(1 << 18)
     threads = [threading.Thread(target=asyncio.run, args=[runs()]) for _ in range(500)]
@@ -123,6 +127,10 @@ def many_loops() -> None:
         thread.start()
     begin.wait()
     print("500 loops", flush=True)
+    asyncio.events._set_running_loop(None)
+    asyncio.run(two_ticks())
+    for loop, end in ends:
+        loop.call_soon_threadsafe(end)
     for thread in threads:
         thread.join()
     print("done", flush=True)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from waiting import wait_until
+from waiting import CROWDED, wait_until
 
 from monitor.flame.load import has_samples
 from monitor.protocol.frames import Tick
@@ -29,6 +29,7 @@ def start(folder, how="run", **environ):
     return subprocess.Popen(
         [sys.executable, "-m", "probes", str(BOXED), how],
         env=environ,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -56,14 +57,15 @@ def boxes(folder):
     return sorted(folder.glob("*.box"))
 
 
-def grown(folder, least):
-    """Waits until the box of the only program holds so many bytes, its tasks among them."""
+def grown(folder, least, number=1):
+    """Waits until the boxes of all programs hold so many bytes, their tasks among them."""
 
     def found():
         large = [box for box in boxes(folder) if box.stat().st_blocks * 512 > least]
-        return [box for box in large if "job-3" in run_looptop(folder, "tasks", str(box)).stdout]
+        whole = [box for box in large if "job-3" in run_looptop(folder, "tasks", str(box)).stdout]
+        return whole if len(whole) == number else None
 
-    return wait_until(found, f"a box of {least} bytes")
+    return wait_until(found, f"{number} boxes of {least} bytes")
 
 
 def test_a_killed_program_is_found_and_read(folder):
@@ -73,6 +75,7 @@ def test_a_killed_program_is_found_and_read(folder):
     wait_until(lambda: (known := store_at(box).past.of(1, 1.0)) and known.rows >= 3, "three rows of the history")
     wait_until(lambda: store_at(box).sync_scan.locks, "what tasks wait for")
     wait_until(lambda: [group for group in store_at(box).label_groups.values() if group.name == "job"], "groups")
+    wait_until(lambda: store_at(box).slow.lines and store_at(box).ended, "what blocked, and what failed")
     assert box.stat().st_mode & 0o777 == 0o600
     assert json.loads(looptop(folder, "postmortem", "--json")) == {"boxes": []}  # it lives
     program.send_signal(signal.SIGKILL)
@@ -107,7 +110,8 @@ def every_command_reads(folder, box):
     assert {group["group"] for group in json.loads(looptop(folder, "groups", str(box), "--json"))["groups"]} >= {"job"}
     assert "main" in looptop(folder, "flame", str(box))
     assert "worse" not in looptop(folder, "compare", str(box), str(box))
-    assert json.loads(looptop(folder, "findings", str(box), "--json"))["findings"] == []
+    kinds = {one["kind"] for one in json.loads(run_looptop(folder, "findings", str(box), "--json").stdout)["findings"]}
+    assert kinds <= CROWDED
     by_site = json.loads(looptop(folder, "groups", str(box), "--by", "site", "--json"))["groups"]
     assert [
         group
@@ -126,11 +130,13 @@ def every_command_reads(folder, box):
 
 
 def test_a_clean_end_removes_the_box_unless_it_is_to_be_kept(folder):
-    programs = [start(folder, "end"), start(folder, "end", LOOPTOP_KEEP_BOX="1")]
+    programs = [start(folder, "told"), start(folder, "told", LOOPTOP_KEEP_BOX="1")]
     for program in programs:
         program.stdout.readline()
     wait_until(lambda: len(boxes(folder)) == 2, "two boxes")
-    assert [program.wait(60) for program in programs] == [0, 0]
+    for program in programs:
+        program.communicate("end\n", timeout=120)
+    assert [program.returncode for program in programs] == [0, 0]
     (kept,) = boxes(folder)
     assert f"-{programs[1].pid}-" in kept.name
     (listed,) = json.loads(looptop(folder, "postmortem", "--json"))["boxes"]
@@ -176,7 +182,7 @@ def test_a_parent_that_sees_the_end_notes_it(folder, monkeypatch):
     hows = {"fault": (-signal.SIGSEGV, "killed by SIGSEGV"), "_exit": (3, "exited with status 3")}
     programs = {how: PtyProgram(Launch((sys.executable, str(BOXED), how), Settings())) for how in hows}
     for how, (status, said) in hows.items():
-        assert programs[how].wait(60)
+        assert programs[how].wait(120)
         programs[how].close()
         assert programs[how].box is not None
         ended = json.loads(looptop(folder, "postmortem", str(programs[how].pid), "--json"))["ended"]
@@ -218,7 +224,7 @@ def test_the_end_of_a_worker_leads_to_its_box(folder):
     programs = [start(folder), start(folder)]
     for program in programs:
         program.stdout.readline()
-    wait_until(lambda: len([box for box in boxes(folder) if box.stat().st_blocks * 512 > 9000]) == 2, "two boxes")
+    grown(folder, 9000, 2)
     watching = subprocess.Popen(
         [sys.executable, "-m", "monitor", "watch", "@boxed", "--only", "worker", "--json"],
         env={**os.environ, "LOOPTOP_DIR": str(folder)},
@@ -289,15 +295,19 @@ def test_what_blocks_is_in_the_box_as_soon_as_the_watchdog_has_seen_it(folder):
 
 def test_a_program_that_execs_forks_or_closes_everything_is_unharmed(folder):
     replaced, closing, forking = start(folder, "exec"), start(folder, "closes"), start(folder, "fork")
-    (left,) = wait_until(lambda: json.loads(looptop(folder, "postmortem", "--json"))["boxes"], "the box")
-    assert left["pid"] == replaced.pid
+
+    def listed():
+        return {box["pid"] for box in json.loads(looptop(folder, "postmortem", "--json"))["boxes"]}
+
+    found = wait_until(lambda: replaced.pid in (pids := listed()) and pids, "the box of what it was")
+    assert forking.pid not in found
     replaced.kill()
     replaced.communicate(timeout=60)
-    out, err = closing.communicate(timeout=60)
+    out, err = closing.communicate(timeout=120)
     assert out == "ready\nstill here\n"
     assert closing.returncode == 0 and err.count("looptop:") <= 1
     assert [forking.stdout.readline() for _ in range(3)] == ["ready\n", "child ends\n", "parent goes on\n"]
-    assert forking.pid not in {box["pid"] for box in json.loads(looptop(folder, "postmortem", "--json"))["boxes"]}
+    assert forking.pid not in listed()
     forking.kill()
     assert forking.communicate(timeout=60)[1] == ""
     assert "job-3" in looptop(folder, "postmortem", str(forking.pid))

@@ -2,14 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
+from waiting import CROWDED, wait_until
 from watched import ROOT, Program
 
-CROWDED = {"loop_blocked", "gil_wait"}
-"""Kinds that are truly found on a machine that is short of CPU."""
+from monitor.recording.metadata import about
+
 DEADLOCK = """
 import asyncio
 
@@ -39,21 +42,42 @@ def looptop(*words, folder, status=0):
     return done
 
 
+@contextmanager
+def watching(target, folder):
+    """`looptop watch`, running: the findings so far, by kind."""
+    with open(folder / "findings", "w+") as file:
+        watch = subprocess.Popen(
+            [sys.executable, "-m", "monitor", "watch", target, "--only", "finding", "--json"],
+            stdout=file, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        try:
+            yield lambda: {
+                thing["kind"]: thing
+                for line in (folder / "findings").read_text().splitlines(keepends=True)
+                if line.endswith("\n") and (thing := json.loads(line))["type"] == "finding"
+            }
+        finally:
+            watch.send_signal(signal.SIGINT)
+            watch.wait(60)
+
+
 def test_a_deadlock_live_and_from_its_recording(tmp_path: Path):
     with Program(DEADLOCK, folder=tmp_path) as program:
         program.expect("ready")
         target = f"unix:{program.socket_path}"
         recorder = subprocess.Popen(
-            [sys.executable, "-m", "monitor", "record", target, "-o", "it.looptop", "--duration", "5"],
+            [sys.executable, "-m", "monitor", "record", target, "-o", "it.looptop", "--rate", "20"],
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        seen = looptop("watch", target, "--json", "--duration", "5", folder=tmp_path).stdout
-        findings = [thing for thing in map(json.loads, seen.splitlines()) if thing["type"] == "finding"]
-        (found,) = [one for one in findings if one["kind"] == "deadlock"]
-        assert (found["fix"], found["evidence"]) == ("deadlock_ordered", {"tasks": 2, "locks": 2})
+        with watching(target, tmp_path) as found:
+            wait_until(lambda: "deadlock" in found(), "the deadlock")
+            wait_until(lambda: (known := about(tmp_path / "it.looptop")) and (known.duration or 0) > 4, "a recording")
+            seen = found()
+        assert (seen["deadlock"]["fix"], seen["deadlock"]["evidence"]) == ("deadlock_ordered", {"tasks": 2, "locks": 2})
         # After five seconds both of them can never wake, too.
-        assert {one["kind"] for one in findings} <= {"deadlock", "never_wakes", *CROWDED}
-        assert [(line["name"], line["line"]) for line in found["lines"]] == [("ann", 7), ("bob", 7)]
+        assert set(seen) <= {"deadlock", "never_wakes", *CROWDED}
+        assert [(line["name"], line["line"]) for line in seen["deadlock"]["lines"]] == [("ann", 7), ("bob", 7)]
+        recorder.send_signal(signal.SIGINT)
         recorder.wait(60)
     told = looptop("findings", "it.looptop", folder=tmp_path, status=1).stdout
     assert "✗ deadlock" in told
@@ -86,9 +110,10 @@ def test_a_busy_task_and_growing_memory(tmp_path: Path):
     )
     with Program(GREEDY, folder=tmp_path) as program:
         program.expect("ready")
-        seen = looptop("watch", f"unix:{program.socket_path}", "--json", "--duration", "8", folder=tmp_path).stdout
-    found = {thing["kind"]: thing for thing in map(json.loads, seen.splitlines()) if thing["type"] == "finding"}
-    assert set(found) - CROWDED == {"task_busy", "memory_growing"}
+        with watching(f"unix:{program.socket_path}", tmp_path) as seen:
+            wanted = {"task_busy", "memory_growing"}
+            found = wait_until(lambda: (now := seen()).keys() >= wanted and now, "both findings")
+    assert set(found) - CROWDED == wanted
     assert (found["task_busy"]["name"], found["task_busy"]["site"]["line"]) == ("hoarder", 14)
     assert 0.5 <= found["task_busy"]["evidence"]["share"] <= 1
     assert found["memory_growing"]["evidence"]["more"] > 2 << 20
@@ -100,7 +125,12 @@ def test_a_calm_program_and_a_bad_file(tmp_path: Path):
     ) as program:
         program.expect("ready")
         target = f"unix:{program.socket_path}"
-        assert looptop("findings", target, "--duration", "1", "--json", folder=tmp_path).stdout == '{"findings": []}\n'
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor", "findings", target, "--duration", "1", "--json"],
+            capture_output=True, text=True, timeout=90, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        kinds = {one["kind"] for one in json.loads(done.stdout)["findings"]}
+        assert kinds <= CROWDED and done.returncode == bool(kinds), done.stdout
         (tmp_path / "looptop.toml").write_text("[findings.deadlok]\n")
         refused = looptop("findings", target, folder=tmp_path, status=2)
         assert refused.stdout == ""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from servers import AIOHTTP, GRANIAN, GUNICORN, HYPERCORN, UVICORN, Watching, looptop, serving
-from waiting import wait_until
+from waiting import CROWDED, wait_until
 from watched import ROOT, Program
 
 from monitor.findings.thresholds import Thresholds
@@ -86,7 +86,8 @@ def test_the_pid_of_a_parent_means_its_workers(tmp_path: Path) -> None:
         assert "stopped" in done.stderr
         done = looptop("findings", str(server.pid), "--duration", "1", "--json")
         assert done.stdout, done.stderr
-        assert (done.returncode, json.loads(done.stdout)) == (0, {"findings": []}), done.stderr
+        kinds = {one["kind"] for one in json.loads(done.stdout)["findings"]}
+        assert kinds <= CROWDED and done.returncode == bool(kinds), done.stdout + done.stderr
         assert looptop("tasks", str(server.pid), str(tmp_path / "no.looptop")).returncode == 2
 
 
@@ -144,10 +145,16 @@ def test_a_recording_of_a_set_is_a_set_and_can_be_replayed(tmp_path: Path) -> No
 
             # What runs is asked at once: stacks of all in one tree, the slowest tasks of all, one trace.
             # A command that begins now numbers them anew: the older one is worker 0.
-            found = ask("flame", server.pid, "--duration", "2", "--wait")
-            assert {one["process"] for one in found["stacks"]} == {f"0 ({pids[1]})", f"1 ({new})"}
-            found = ask("why", server.pid, "--duration", "0.5", "--slowest", "20")
-            assert {(one["worker"], one["pid"]) for one in found["tasks"]} == {(0, pids[1]), (1, new)}
+            def waiting() -> set[str]:
+                return {one["process"] for one in ask("flame", server.pid, "--duration", "1", "--wait")["stacks"]}
+
+            def late() -> set[tuple[int, int]]:
+                found = ask("why", server.pid, "--duration", "0.5", "--slowest", "20")
+                return {(one["worker"], one["pid"]) for one in found["tasks"]}
+
+            # On a crowded machine one of them may do nothing in so short a time.
+            wait_until(lambda: waiting() == {f"0 ({pids[1]})", f"1 ({new})"}, "stacks of both")
+            wait_until(lambda: late() == {(0, pids[1]), (1, new)}, "tasks of both")
             done = looptop("trace", str(server.pid), "--duration", "0.5", "-o", str(tmp_path / "trace"))
             assert "of 2 processes" in done.stderr
             assert [one["functions"] for one in ask("profile", server.pid)["processes"]] == [[], []]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def terminal(tmp_path, runtime_dir):
 
 @pytest.fixture
 def program(tmp_path):
-    script = tmp_path / "sleeping_of_the_test.py"
+    script = tmp_path / f"sleeping_{os.getpid()}.py"  # all programs of the machine are listed
     script.write_text(PROGRAM)
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
     process.stdout.readline()
@@ -51,7 +52,7 @@ def test_to_a_program_and_to_a_sample_and_back(terminal, program):
     terminal.until("2 Recordings 0")
     terminal.press("/")
     terminal.until("Keep")
-    terminal.press("sleeping_of_the")
+    terminal.press(f"sleeping_{os.getpid()}")
     terminal.until("1 found")
     terminal.press("\r")
     terminal.until("Open")

@@ -12,6 +12,8 @@ import pytest
 from waiting import wait_until
 from watched import Program, wait_for_socket
 
+from monitor.recording.reader import Recording
+
 PROGRAM = """
     import asyncio, json, os, pathlib, sys, time
 
@@ -107,9 +109,22 @@ def sampled_as_spent(folder, target):
     def near():
         spent = Spent(folder)
         live = json.loads(looptop("flame", target, "--duration", "3", "--json"))
-        return live if share(live, "render") == pytest.approx(spent.share("render"), abs=0.1) else None
+        right = live["samples"] > 50 and share(live, "render") == pytest.approx(spent.share("render"), abs=0.1)
+        return live if right else None
 
-    return wait_until(near, "the share of render", 60)
+    return wait_until(near, "the share of render", 120)
+
+
+def recorded(target, path, mainly):
+    """Records until a profile has so many samples that its shares are near those that are planted: 3 to 1."""
+
+    def near():
+        path.unlink(missing_ok=True)
+        looptop("record", target, "--flame", "--duration", "3", "-o", path)
+        profile = json.loads(looptop("flame", path, "--json"))
+        return profile["samples"] > 50 and share(profile, mainly) == pytest.approx(0.75, abs=0.09)
+
+    wait_until(near, f"a profile of mainly {mainly}", 120)
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +138,10 @@ def recordings(tmp_path_factory):
             program.expect("ready")
             wait_for_socket(program.socket_path, program.process).close()
             target = f"unix:{program.socket_path}"
-            looptop("record", target, "--flame", "--duration", "3", "-o", folder / f"{name}.looptop")
+            recorded(target, folder / f"{name}.looptop", {"before": "parse", "after": "render"}[name])
             if name == "after":
                 live = sampled_as_spent(folder, target)
                 assert live["kind"] == "on_loop"
-                assert live["samples"] > 50
                 assert {stack["group"] for stack in live["stacks"]} <= {"handle", "asking", "(callbacks)", "main"}
                 text = looptop("flame", target, "--duration", "1", "--wait", "--group", "reader").decode()
                 assert re.search(r"100.0 % reader\n.*reader  program.py:\d+\n.*Event.wait  locks.py", text), text
@@ -141,7 +155,8 @@ def test_a_recording_has_samples(recordings):
     assert share(profile, "parse") > 0.5
     stack = max(profile["stacks"], key=lambda stack: stack["seconds"])
     assert [frame["function"] for frame in stack["frames"]][:2] == ["handle", "parse"]
-    assert 1.0 < profile["seconds"] + profile["idle"] < 5.0
+    with Recording(before) as recording:
+        assert 1.0 < profile["seconds"] + profile["idle"] < recording.duration + 1.0
     waiting = json.loads(looptop("flame", after, "--wait", "--json"))
     assert waiting["kind"] == "waiting"
     assert waiting["samples"] is None
@@ -235,7 +250,7 @@ def test_the_page_works_in_a_browser(recordings):
             [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"file://{folder}/{name}"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
         )
         assert expected in done.stdout, done.stdout[-2000:] + done.stderr[-500:]
 
@@ -263,4 +278,7 @@ def test_without_samples_slow_callbacks_make_a_graph(tmp_path, monkeypatch):
         wait_for_socket(program.socket_path, program.process).close()
         found = json.loads(looptop("flame", f"unix:{program.socket_path}", "--duration", "3", "--json"))
         assert found["kind"] == "slow_callbacks"
-        assert {tuple(frame["function"] for frame in one["frames"]) for one in found["stacks"]} == {("main", "crunch")}
+        seconds = {tuple(frame["function"] for frame in one["frames"]): one["seconds"] for one in found["stacks"]}
+        # On a crowded machine the loop may also stand still between two calls.
+        assert set(seconds) - {("main",)} == {("main", "crunch")}, seconds
+        assert seconds["main", "crunch"] > 0.8 * sum(seconds.values()), seconds

@@ -37,7 +37,7 @@ def looptop(*command: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-m", "monitor", *command], cwd=ROOT, capture_output=True, timeout=120)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[bytes], tmp_path: Path) -> None:
     for _ in range(4):  # a crowded machine makes them late for other reasons, too
         done = looptop("why", "@late", "--duration", "6", "--slowest", "1000", "--json")
@@ -60,14 +60,19 @@ def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[byt
     check_trace_by_sql(file, tmp_path)
 
     # The same of a recording, whose later blocks begin with what the events refer to.
-    recording = tmp_path / "late.looptop"
-    done = looptop("record", "@late", "--steps", "--slow", "0.02", "--duration", "4", "-o", str(recording))
-    assert done.returncode == 0, done.stderr
-    done = looptop("why", str(recording), "--slowest", "1000", "--json")
-    assert done.returncode == 0, done.stderr
-    tasks = [task for task in json.loads(done.stdout)["tasks"] if task["name"] and ":" in task["name"]]
-    assert len(tasks) >= len(LINES)
-    assert sum(bool(objections(task)) for task in tasks) <= len(tasks) // 8 + 1
+    for attempt in range(4):
+        recording = tmp_path / f"late-{attempt}.looptop"
+        done = looptop("record", "@late", "--steps", "--slow", "0.02", "--duration", "4", "-o", str(recording))
+        assert done.returncode == 0, done.stderr
+        done = looptop("why", str(recording), "--slowest", "1000", "--json")
+        assert done.returncode == 0, done.stderr
+        tasks = [task for task in json.loads(done.stdout)["tasks"] if task["name"] and ":" in task["name"]]
+        assert tasks
+        wrong = {task["name"]: found for task in tasks if (found := objections(task))}
+        if len(tasks) >= len(LINES) and len(wrong) <= len(tasks) // 8 + 1:
+            break
+    else:
+        pytest.fail(f"{len(wrong)} of {len(tasks)} wrong: {wrong}")
 
     # What they waited for, summed up, and what the slowest of a group have in common.
     done = looptop("groups", str(recording), "--waits", "--json")

@@ -71,12 +71,13 @@ def test_an_armed_program_remembers_with_nobody_connected(tmp_path: Path) -> Non
             return [json.loads(line) for line in seen.stdout.splitlines()]
 
         def remembered() -> list[dict[str, object]]:
-            return [thing for thing in past() if thing.get("past")]
+            """What blocked, and what failed; on a crowded machine other callbacks are slow, too."""
+            things = [thing for thing in past() if thing.get("past")]
+            slow = [thing for thing in things if thing["type"] == "slow_callback" and thing["name"] == "stuck"]
+            return [*slow[:1], *(thing for thing in things if thing.get("outcome") == "failed")]
 
-        things = wait_until(lambda: found if len(found := remembered()) >= 3 else None, "what is remembered")
-        slow = next(thing for thing in things if thing["type"] == "slow_callback")
-        failed = next(thing for thing in things if thing.get("outcome") == "failed")
-        assert slow["name"] == "stuck" and slow["at_least"] is False and float(str(slow["duration"])) >= 0.35
+        slow, failed = wait_until(lambda: found if len(found := remembered()) == 2 else None, "what is remembered")
+        assert slow["at_least"] is False and float(str(slow["duration"])) >= 0.35
         assert failed["name"] == "failing" and all(float(str(thing["time"])) < before for thing in (slow, failed))
         quiet = looptop("watch", pid, "--json", "--duration", "1.5", "--only", "slow", "--only", "failed")
         assert quiet.stdout == ""

@@ -94,18 +94,18 @@ def test_one_that_hangs_holds_up_nobody(tmp_path: Path, stuck: list[Stuck]) -> N
                 rows = service.rows()
                 assert [one.worker for one in rows] == list(range(last + 1)), "all rows, whoever has answered"
                 assert rows[1].entering and rows[2].entering and not rows[1].problem, "the deaf one and the mute one"
-                wait_until(lambda: row().tasks == 4, "the one that answers", 30)  # type: ignore[attr-defined]
+                wait_until(lambda: row().tasks == 4, "the one that answers", 120)  # type: ignore[attr-defined]
                 seen = {fleet.workers[last].store.now}
                 wait_until(
-                    lambda: row() and (seen.add(fleet.workers[last].store.now), len(seen) > 4)[1], "its ticks", 30
+                    lambda: row() and (seen.add(fleet.workers[last].store.now), len(seen) > 4)[1], "its ticks", 120
                 )
                 found = wait_until(
-                    lambda: (row(), service.rows())[1] if service.rows()[0].problem else None, "the stopped one", 30
+                    lambda: (row(), service.rows())[1] if service.rows()[0].problem else None, "the stopped one", 120
                 )
                 assert "stopped" in found[0].problem
                 assert all(one.tasks is None or one.tasks == 0 for one in found[1:last])
                 os.kill(stopped.pid, signal.SIGCONT)
-                wait_until(lambda: (row(), service.rows()[0].tasks == 4)[1], "the stopped one, continued", 30)
+                wait_until(lambda: (row(), service.rows()[0].tasks == 4)[1], "the stopped one, continued", 120)
             os.kill(stopped.pid, signal.SIGSTOP)
             done = looptop("tasks", *all_of_them, "--filter", "name:job-*", "--json")
             found = json.loads(done.stdout)
@@ -127,7 +127,7 @@ def test_injections_run_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         with lock:
             running += 1
             most = max(most, running)
-        let_go.wait(30)
+        let_go.wait(120)
         with lock:
             running -= 1
         return Address(pid=pid)
@@ -141,5 +141,5 @@ def test_injections_run_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     wait_until(lambda: len(entered) == number and running == room, "all that wait count as being entered")
     let_go.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert (most, entered) == (room, set())

@@ -42,7 +42,7 @@ class Exporter:
 
     def push(self, _points: object) -> bool:
         self.pushes += 1
-        self.hangs.wait(10)
+        self.hangs.wait(60)
         return self.takes
 
     def push_logs(self, news: dict[int, list[str]]) -> bool:

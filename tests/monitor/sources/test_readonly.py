@@ -170,10 +170,14 @@ def test_the_reader_is_not_listed_and_ends_with_its_viewer(target):
 
 def test_watch_from_outside_says_what_it_can_not_tell(target, run):
     process = target("busy")
-    status, out, err = run("watch", str(process.pid), "--read-only", "--duration", "1", "--json")
-    assert status == 0
-    assert "read-only: as asked: only ends of tasks are visible" in err
-    things = [json.loads(line) for line in out.splitlines()]
+
+    def things():
+        status, out, err = run("watch", str(process.pid), "--read-only", "--duration", "1", "--json")
+        assert status == 0
+        assert "read-only: as asked: only ends of tasks are visible" in err
+        return [json.loads(line) for line in out.splitlines()]
+
+    things = wait_until(things, "ends of tasks")
     assert {thing["type"] for thing in things} == {"task_ended"}
     assert {thing["outcome"] for thing in things} == {None}
 

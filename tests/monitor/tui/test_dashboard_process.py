@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pseudo_terminal import PseudoTerminal
+from waiting import wait_until
 
 HERE = Path(__file__).parent
 PROGRAM = """
@@ -82,7 +83,7 @@ def test_going_on_without_having_been_suspended_starts_no_second_reader() -> Non
         terminal.process.send_signal(signal.SIGCONT)
         terminal.drawn = b""
         terminal.until(b"worker-3")  # it is painted again: the shell may have written over it
-    assert len(list(tasks.iterdir())) == before
+    wait_until(lambda: len(list(tasks.iterdir())) <= before, "no more threads than before")
     os.write(terminal.master, b"q")
     assert terminal.end() == 0
 

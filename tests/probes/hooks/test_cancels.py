@@ -99,9 +99,9 @@ async def main():
     others = [start(times_out(), "times-out"), start(group(), "group"), start(group_body(), "group-body")]
     unstarted = start(sleeps(), "unstarted")
     unstarted.cancel()
-    await asyncio.sleep(0.5)
+    await asyncio.wait([victim, called, unstarted, *kept, *others])
     at_end = start(sleeps(), "at-end")
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0)
 
 asyncio.run(main())
 print("ready", flush=True)

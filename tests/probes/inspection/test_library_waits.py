@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import threading
 import time
 from typing import Any
 
@@ -28,11 +29,28 @@ async def seen(*names: str) -> dict[str, Wait]:
 
 
 async def until(done: Any) -> None:
-    for _ in range(500):
-        if done():
-            return
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline, "it never came to be"
         await asyncio.sleep(0.01)
-    raise AssertionError("it never came to be")
+
+
+async def settled(*names: str) -> dict[str, Wait]:
+    """The waits of these tasks, once they have stayed the same for ten turns of the loop."""
+    looks: list[dict[str, tuple[str, str]]] = []
+
+    async def look() -> dict[str, Wait]:
+        found = await seen(*names)
+        looks.append({name: (wait.kind, wait.text) for name, wait in found.items()})
+        return found
+
+    deadline = time.monotonic() + 60
+    while True:
+        found = await look()
+        if len(found) == len(names) and looks[-10:] == [looks[-1]] * 10:
+            return found
+        assert time.monotonic() < deadline, looks[-1]
+        await asyncio.sleep(0.01)
 
 
 async def clients(port_of: Any) -> tuple[dict[str, Wait], int]:
@@ -58,8 +76,7 @@ async def clients(port_of: Any) -> tuple[dict[str, Wait], int]:
         tasks = [asyncio.create_task(first.get(url), name=f"httpx-{number}") for number in (1, 2)]
         tasks += [asyncio.create_task(get(), name=f"aiohttp-{number}") for number in (1, 2)]
         await until(lambda: len(accepted) == 2)
-        await asyncio.sleep(0.1)
-        found = await seen("httpx-1", "httpx-2", "aiohttp-1", "aiohttp-2")
+        found = await settled("httpx-1", "httpx-2", "aiohttp-1", "aiohttp-2")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -78,6 +95,13 @@ def test_clients_of_http_wait_for_a_socket_or_a_connection() -> None:
     assert found["httpx-2"].text == "httpcore: 1 of 1 connections, 1 queued"
     assert found["aiohttp-1"].text.endswith(f" 127.0.0.1:{port} (aiohttp)")
     assert found["aiohttp-2"].text == "aiohttp: 1 of 1 connections, 1 queued"
+
+
+AWAKE = threading.Event()
+
+
+def sleep() -> None:
+    AWAKE.wait(60)
 
 
 async def primitives() -> tuple[dict[str, Wait], dict[str, list[str]]]:
@@ -101,16 +125,16 @@ async def primitives() -> tuple[dict[str, Wait], dict[str, list[str]]]:
     works = {
         "holder": locks, "lock": locks, "borrower": limits, "limiter": limits, "event": event.wait,
         "semaphore": semaphore.acquire, "stream": receiver.receive,
-        "thread": lambda: anyio.to_thread.run_sync(time.sleep, 0.5, abandon_on_cancel=True),
+        "thread": lambda: anyio.to_thread.run_sync(sleep, abandon_on_cancel=True),
     }  # fmt: skip
     task = asyncio.create_task(host(), name="host")
     names = {*works, "host"}
     await until(lambda: names <= {task.get_name() for task in asyncio.all_tasks()})
-    await asyncio.sleep(0.1)
-    found = await seen(*names)
+    found = await settled(*names)
     callers = {task.get_name(): [one.get_name() for one in awaited_by(task)] for task in asyncio.all_tasks()}
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    AWAKE.set()
     receiver.close()
     _kept.close()
     return found, callers

@@ -94,7 +94,7 @@ async def main():
     make = asyncio.create_task
     pool = ThreadPoolExecutor(1, thread_name_prefix="small")
     loop = asyncio.get_running_loop()
-    jobs = [loop.run_in_executor(pool, time.sleep, 0.2) for _ in range(200)]
+    jobs = [loop.run_in_executor(pool, time.sleep, 60) for _ in range(200)]
     kept = [make(Shop().serve(), name="serve"), make(holder(lock), name="holder"), make(by_hand(other), name="hand")]
     await asyncio.sleep(0.02)
     kept += [make(waiter(lock), name=f"waiter-{n}") for n in range(3)]

@@ -49,7 +49,7 @@ class Seen:
 
 def run(tmp: Path, *parts: str, **env: str) -> Seen:
     with Program(SCRIPT, *parts, folder=tmp, env=env) as program, program.viewer(rate=4, groups=True) as viewer:
-        line = program.line(60)
+        line = program.line(200)
         viewer.until(lambda: viewer.ticks(1) or True, "a tick")
         return Seen(line, [str(event.get("text")) for event in viewer.events if event.get("kind") == "notice"])
 

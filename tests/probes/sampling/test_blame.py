@@ -132,9 +132,10 @@ def test_a_lowered_threshold_catches_more(tmp_path: Path, python: str) -> None:
             assert not usual.of_kind("slow_callback"), "each viewer has its own threshold"
             named = [event for event in naps if event["stack"]]
             for event in named:
-                assert strict.site(event["stack"][event["blame"]])[2] == "main"
                 assert event["name"] == "Task-1" and event["task"] == strict.named("Task-1")["id"]
-            assert named
+            # What main does next may be as slow.
+            blamed = [strict.site(event["stack"][event["blame"]])[2] for event in named]
+            assert "main" in blamed and set(blamed) <= {"main", "told"}
             program.say()
             program.end()
 

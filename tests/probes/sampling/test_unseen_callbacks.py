@@ -71,17 +71,33 @@ def blocked(viewer: Viewer) -> dict[str, Any]:
     return {}
 
 
+def of_it(viewer: Viewer, moment: int) -> list[dict[str, Any]]:
+    """The slow callbacks that ran at a moment: on a crowded machine others may be slow before and after."""
+    return [
+        event for event in viewer.of_kind("slow_callback") if event["at"] - event["duration"] <= moment <= event["at"]
+    ]
+
+
 def check(program: Program, kind: str) -> None:
     """Watches a program that is blocked by now, lets it go on, and watches that, too."""
     with program.viewer() as viewer:
         came = time.monotonic()
         row = viewer.until(lambda: blocked(viewer), "a loop that is blocked")
         assert row["at_least"] is True
-        before = row["blocked"], row["busy"], row["at"]
-        viewer.until(lambda: blocked(viewer).get("blocked", 0) > before[0] + 500_000, "it is blocked for longer")
-        row = blocked(viewer)
-        assert row["busy"] - before[1] >= 400_000, "it is busy all the time"
-        assert row["busy"] - before[1] <= row["at"] - before[2] + 100_000
+        looks = [row]
+
+        def busy_all_the_time() -> bool:
+            """Between two looks; whoever makes them may be kept from a processor between two readings of one."""
+            looks.extend(filter(None, [blocked(viewer)]))
+            return any(
+                400_000 <= looks[-1]["busy"] - first["busy"] <= looks[-1]["at"] - first["at"] + 100_000
+                for first in looks[:-1]
+                if looks[-1]["blocked"] > first["blocked"] + 500_000
+            )
+
+        viewer.until(busy_all_the_time, "it is blocked for longer, and busy all the time")
+        row = looks[-1]
+        moment = row["at"] - row["blocked"] // 2  # its end is that of the last look that met it
         task = viewer.rows.get(row["running"]) if row["running"] else None
         if kind == "builtin":
             assert row["stack"] == []
@@ -95,11 +111,11 @@ def check(program: Program, kind: str) -> None:
             assert task is None
         program.say()
         truth = json.loads(program.line())
-        slow = viewer.until(lambda: viewer.of_kind("slow_callback"), "the event of its end")
+        slow = viewer.until(lambda: of_it(viewer, moment), "the event of its end")
         viewer.until(lambda: not blocked(viewer), "it is blocked no more")
         busy = viewer.loops[row["loop"]]["busy"]
         viewer.ticks(3)
-        assert len(viewer.of_kind("slow_callback")) == 1, "it is told once"
+        assert len(of_it(viewer, moment)) == 1, "it is told once"
         event = slow[0]
         assert event["at_least"] is True
         assert event["duration"] >= row["blocked"] - 50_000, "a lower bound: it ended after the last look that met it"
@@ -194,8 +210,9 @@ def test_a_block_that_another_viewer_saw_begin_is_known_exactly(tmp_path: Path, 
             assert known * 0.9 < row["blocked"] * 1e-6 < time.monotonic() - asked
             program.say()
             program.expect("over")
-            slow = second.until(lambda: second.of_kind("slow_callback"), "its end")
+            moment = row["at"] - row["blocked"] // 2
+            slow = second.until(lambda: of_it(second, moment), "its end")
             second.ticks(2)
-            assert len(second.of_kind("slow_callback")) == 1 and slow[0]["at_least"] is False
+            assert len(of_it(second, moment)) == 1 and slow[0]["at_least"] is False
         program.say()
         program.end()

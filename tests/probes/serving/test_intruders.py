@@ -88,9 +88,9 @@ def test_40_clients_without_a_proof_lock_nobody_out(served: Any) -> None:
 
 def test_a_host_with_many_connections_gives_way_to_another_one(tmp_path: Path) -> None:
     port = free_port()
-    with Program(
-        source(IDLE), folder=tmp_path, env={"LOOPTOP_LISTEN": f"0.0.0.0:{port}", "LOOPTOP_INSECURE": "1"}
-    ) as program:
+    env = {"LOOPTOP_LISTEN": f"0.0.0.0:{port}", "LOOPTOP_INSECURE": "1"}
+    setup = IMPATIENT.format(unknown=120, idle=120)  # none of them goes because of its age
+    with Program(source(IDLE, setup), folder=tmp_path, boot=False, env=env) as program:
         program.expect("ready")
         quiet = socket.create_connection(("127.0.0.2", port), 60, source_address=("127.0.0.2", 0))
         assert json.loads(quiet.makefile().readline())["type"] == "challenge"

@@ -16,6 +16,7 @@ from ..base import process, protocol
 from ..base.id_bitset import Ids
 from ..base.settings import text_of, warn
 from ..history.recorder import COARSE, ROWS
+from ..hooks import install
 from ..serving import discovery, hello
 from ..serving.session import Session
 from . import old_boxes
@@ -201,7 +202,7 @@ class Box:
                     self._unread = False
                     break
                 begun = True
-                self._waits = iter([record.id for record in list(known.values())])
+                self._waits = iter(install.keys_of(known))
             elif number not in self._read:
                 self._read.add(number)
                 found.append(number)

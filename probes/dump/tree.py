@@ -38,7 +38,7 @@ class Node:
 
 def lines(pid: int, known: Loops) -> Iterator[str]:
     """The text, line by line. To be used up in the probe's thread."""
-    records = [record for record in list(install.records.values()) if reading.is_alive(record)]
+    records = [record for record in install.walk(install.records) if reading.is_alive(record)]
     nodes: dict[int, Node] = {}
     holders: dict[int, str] = {}
     for record in records[:MOST_TASKS]:

@@ -42,7 +42,7 @@ class Flames:
         """Collects what the most demanding viewer asks for; nothing for 0 and False."""
         self.waiting.by_task = by_task
         self.on_loop.sample(hz, start_new_thread, jobs=jobs)
-        self.waiting.switch(wait, list(install.records.values()) if wait and not self.waiting.on else ())
+        self.waiting.switch(wait, install.walk(install.records) if wait and not self.waiting.on else ())
 
     def collect(self, now: float, changes: Changes) -> tuple[Drained | None, dict[Key, tuple[int, int]]]:
         """Samples since the last call, and waits of tasks: microseconds, and tasks waiting there now."""

@@ -17,18 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
 from ..base.task_facts import coro_name, coro_of, error_of, is_cancelled, name_of, task_name
+from ..base.turns import turns
 from . import groups
 from .backend import FREE_THREADED, MOST_CHANGED, MOST_NAMED, shared
 from .records import Failure, LoopRecord, SiteCounts, TaskRecord, start_counting, tracebacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import CodeType
 
     from .cancellation import Canceller
 
     AnyTask = asyncio.Task[Any]
     Loop = asyncio.AbstractEventLoop
+
+_AT_ONCE = 64
+"""Records between two turns of the program."""
 
 
 class SiteAggregates:
@@ -338,6 +342,31 @@ def new_table() -> dict[int, TaskRecord]:
     """An empty table of records by their id."""
     table: dict[int, TaskRecord] = {} if shared is None else type(shared.records)(TaskRecord, True)
     return table
+
+
+def keys_of(table: dict[int, TaskRecord]) -> Sequence[int]:
+    """The keys of a table of records, as they are now."""
+    native: Any = table
+    return list(table) if shared is None else memoryview(native.keys()).cast("q")
+
+
+def walk(table: dict[int, TaskRecord]) -> Iterator[TaskRecord]:
+    """The records that are in a table now, with turns of the program in between. Only for the probe's server thread.
+
+    Those that leave the table meanwhile are left out. A list of 100,000 records would hold up the program for 5 ms when
+    it is made, for 3 when it is dropped, and for 4 at each collection of garbage that passes over it.
+    """
+    if shared is None:
+        numbers = list(table)
+        for start in range(0, len(numbers), _AT_ONCE):
+            turns.give()
+            yield from filter(None, map(table.get, numbers[start : start + _AT_ONCE]))
+    else:
+        native: Any = table
+        keys = native.keys()
+        for start in range(0, len(keys) // 8, _AT_ONCE):
+            turns.give()
+            yield from native.some(keys, start, _AT_ONCE)
 
 
 def prune(start: int, number: int) -> int:

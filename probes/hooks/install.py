@@ -28,6 +28,7 @@ from .accounting import (
     current_task_of,
     end_loop,
     forget_all,
+    keys_of,
     loops,
     make_first_step_callback,
     new_table,
@@ -37,6 +38,7 @@ from .accounting import (
     report_end,
     site_aggregates,
     state,
+    walk,
 )
 from .backend import shared, why_pure
 from .births_in_python import hook_any_create_task, hook_plain_create_task, strip_hook_frame
@@ -59,6 +61,7 @@ __all__ = [
     "end_loop",
     "forget_all",
     "is_step",
+    "keys_of",
     "loops",
     "new_table",
     "prune",
@@ -68,6 +71,7 @@ __all__ = [
     "site_aggregates",
     "state",
     "strip_hook_frame",
+    "walk",
 ]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol
 from ..base.task_facts import error_of, is_cancelled, is_done
+from ..base.turns import turns
 from . import install, reading
 from .records import LoopRecord
 from .registry import Hook, Registry
@@ -339,7 +340,10 @@ def _timers(record: LoopRecord, loop: Loop) -> int | None:
     if not isinstance(timers, list):
         return None
     try:
-        cancelled = sum(sum(map(_cancelled, timers[at : at + 5000])) for at in range(0, len(timers), 5000))
+        cancelled = 0
+        for at in range(0, len(timers), 2000):
+            turns.give()
+            cancelled += sum(map(_cancelled, timers[at : at + 2000]))
     except Exception:  # raised by handles of the program's own
         cancelled = 0
     record.timers = max(len(timers) - cancelled, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from time import sleep
+from itertools import islice
 from types import AsyncGeneratorType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 MOST_TASKS_FOR_A_HOLDER = 20_000
 MOST_AWAITED_BY = 200
 MOST_TEXT = 300
-_SLICE = 200
 
 
 def yield_gil_if_due() -> None:
@@ -158,9 +157,7 @@ def holder_of(lock: weakref.ref[Any], waiter: TaskRecord) -> int | None:
     `asyncio.Lock` has no owner. `gc.get_referents` of a coroutine visits its frame's stack (3.11 and later), so the
     holder can be read. A direct call of `lock.acquire()` leaves no trace, and None is returned.
     """
-    for count, record in enumerate(list(install.records.values())[:MOST_TASKS_FOR_A_HOLDER]):
-        if count % _SLICE == _SLICE - 1:
-            sleep(0)
+    for record in islice(install.walk(install.records), MOST_TASKS_FOR_A_HOLDER):
         if record.loop is waiter.loop and record is not waiter and reading.read(record, _holds, lock):
             return record.id
     return None

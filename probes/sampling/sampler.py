@@ -5,6 +5,7 @@ Runs in the probe's thread, in short stretches.
 
 from __future__ import annotations
 
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -87,14 +88,12 @@ class Sampler:
         self.by_id.clear()
         # Make the sites of existing records known, even if the tasks have ended: from now on the hooks count
         # short-lived tasks there, while those of unknown sites are processed one by one below.
-        for record in list(install.records.values())[:_FIRST]:
+        for record in islice(install.walk(install.records), _FIRST):
             self._know(record)
         self.prune()
         known = Changes()
-        for number, record in enumerate(list(install.records.values())):
-            if number % _SLICE == _SLICE - 1:
-                known.live.clear()
-                turns.give()
+        for record in install.walk(install.records):
+            known.live.clear()
             if reading.read(record, _count_from_now, record):
                 self._book(record, known)  # not as a change: a new viewer gets all tasks anyway
             else:  # it ended while nothing was counted, and the program may still refer to it
@@ -227,9 +226,7 @@ class Sampler:
         collected."""
         self.prune_if_grown()
         reading.settle(None)
-        for number, task_record in enumerate(list(self.by_id.values())):
-            if number % _SLICE == _SLICE - 1:
-                turns.give()
+        for task_record in install.walk(self.by_id):
             if not reading.is_alive(task_record):
                 if install.records.get(task_record.key) is task_record:
                     del install.records[task_record.key]
@@ -248,9 +245,7 @@ class Sampler:
         """Queues tasks that have not stepped yet. Asking a loop for all its tasks takes too long with many, and is not
         needed: those that bypassed the hooks are adopted at their first step.
         """
-        for number, record in enumerate(list(install.records.values())):
-            if number % _SLICE == _SLICE - 1:
-                turns.give()
+        for record in install.walk(install.records):
             if _is_unknown(record) and reading.is_alive(record):
                 install.add_changed(record)
 
@@ -268,9 +263,7 @@ class Sampler:
         self._pruned = max(len(install.records), 500)
 
     def _mark_ready(self, loop: LoopRecord) -> None:
-        for number, record in enumerate(list(self.by_id.values())[:20_000]):
-            if number % _SLICE == _SLICE - 1:
-                turns.give()
+        for record in islice(install.walk(self.by_id), 20_000):
             if record.loop is loop and not record.dirty and loops.state_of(record) == protocol.SCHEDULED:
                 install.add_changed(record)
 

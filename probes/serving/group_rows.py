@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from time import monotonic
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from ..hooks import reading
+from ..hooks import install, reading
 from ..hooks.groups import AGE, OTHERS, QUEUED, RAN, WAITED, GroupCounts, groups
 from ..inspection import detail
 from ..sampling.rows import microseconds
@@ -19,7 +20,6 @@ MOST_ROWS = 200
 """Most groups in one tick; the others come in the next."""
 MOST_READ = 20_000
 """Live tasks whose labels are read in one second."""
-_SLICE = 200
 
 
 class GroupRows:
@@ -66,9 +66,7 @@ class GroupRows:
         sampler = self._host.sampler
         counts: dict[int, int] = {}
         if len(sampler.by_id) <= MOST_READ:
-            for number, record in enumerate(list(sampler.by_id.values())):
-                if number % _SLICE == _SLICE - 1:
-                    detail.yield_gil_if_due()
+            for record in install.walk(sampler.by_id):
                 if not record.outcome:
                     if record.site not in counts:
                         groups.of_site(record.code, record.lasti)  # none of its tasks may have ended yet
@@ -87,9 +85,7 @@ class GroupRows:
         """By number of a group: how many live tasks count there by their label, and the oldest of each."""
         live: dict[int, int] = {}
         oldest: dict[int, TaskRecord] = {}
-        for number, record in enumerate(list(self._host.sampler.by_id.values())[:MOST_READ]):
-            if number % _SLICE == _SLICE - 1:
-                detail.yield_gil_if_due()
+        for record in islice(install.walk(self._host.sampler.by_id), MOST_READ):
             group = record.group
             if group is None or record.outcome:
                 continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ..base.turns import turns
 from ..base.validation import BadRequestError, integer, require_control, text
 from ..inspection import detail, threads
 from . import task_query
@@ -13,6 +12,7 @@ from . import task_query
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..hooks.records import TaskRecord
     from .host import Host
     from .session import Session
 
@@ -109,15 +109,17 @@ class Requests:
         named: str | None,
         wanted: list[int] | None,
     ) -> Iterator[list[dict[str, Any]]]:
-        if wanted is None:
-            records = task_query.counted()
-        else:
-            found_of = map(self._probe.tasks.record_of, dict.fromkeys(wanted))
-            records = [record for record in found_of if record is not None]
-        if named is not None:
-            records = [record for record in turns.over(records) if task_query.named(record, named)]
-        total = len(records)
-        chosen = task_query.first(records, sort, offset + limit)[offset:]
+        total = 0
+
+        def matching() -> Iterator[TaskRecord]:
+            nonlocal total
+            found = map(self._probe.tasks.record_of, dict.fromkeys(wanted or ()))
+            for record in filter(None, found) if wanted is not None else task_query.counted():
+                if named is None or task_query.named(record, named):
+                    total += 1
+                    yield record
+
+        chosen = task_query.first(matching(), sort, offset + limit)[offset:]
         for start in range(0, len(chosen), DETAILS):
             piece = chosen[start : start + DETAILS]
             found = [detail.detail_of(record, self._tables) for record in piece]

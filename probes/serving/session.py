@@ -6,6 +6,7 @@ previous one was sent. So a viewer that does not read costs one piece of output 
 
 from __future__ import annotations
 
+from array import array
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from ..base import protocol, sites
 from ..base.id_bitset import Ids
 from ..base.task_facts import task_name
 from ..base.turns import turns
-from ..hooks import loops, reading
+from ..hooks import install, loops, reading
 from ..hooks.backend import FREE_THREADED
 from ..hooks.groups import groups
 from ..inspection import detail
@@ -75,7 +76,7 @@ class Session:
         self._known = Ids()
         self._dirty: dict[int, TaskRecord] = {}
         self._gone: list[int] = []
-        self._backlog: list[TaskRecord] = []  # the next one last; a very long deque would fragment the heap
+        self._backlog = array("q")  # keys of records, the next one last; the collector need not pass over them
         self._sites: set[int] = set()
         self._lag: dict[int, float] = {}
         self._names: dict[int, str] = {}
@@ -140,7 +141,7 @@ class Session:
 
     def drop_backlog(self) -> None:
         """Gives up sending the tasks that are still to be sent; each is sent when it changes."""
-        self._backlog.clear()
+        del self._backlog[:]
 
     @property
     def last_event(self) -> int:
@@ -149,13 +150,19 @@ class Session:
 
     def _begin(self) -> None:
         """Queues all tasks: those of the first screen first, then the rest in pieces."""
-        everything = task_query.counted() if self.watch.rows else []
-        records = [record for record in turns.over(everything) if self._wanted(record)]
+        keys = array("q")
+
+        def wanted() -> Iterator[TaskRecord]:
+            for record in task_query.counted() if self.watch.rows else ():
+                if self._wanted(record):
+                    keys.append(record.key)
+                    yield record
+
         sort, limit = task_query.order(self.watch.first)
-        first = task_query.first(records, sort, min(limit, PIECE))
-        chosen = {record.id for record in first}
-        self._backlog = [record for record in turns.over(reversed(records)) if record.id not in chosen]
-        self._backlog += reversed(first)
+        first = [record.key for record in task_query.first(wanted(), sort, min(limit, PIECE))]
+        chosen = set(first)
+        self._backlog = array("q", (key for key in turns.over(reversed(keys)) if key not in chosen))
+        self._backlog.extend(reversed(first))
         self._dirty.clear()
         counted = list(self._sampler.site_counts.values())
         self._sites = {counts.site for counts in counted if counts.born or counts.ended}
@@ -228,7 +235,8 @@ class Session:
 
     def _take_backlog(self) -> list[TaskRecord]:
         backlog = self._backlog
-        return [backlog.pop() for _ in range(min(PIECE, len(backlog)))]
+        keys = [backlog.pop() for _ in range(min(PIECE, len(backlog)))]
+        return list(filter(None, map(install.records.get, keys)))
 
     def _take_dirty(self) -> list[TaskRecord]:
         """Takes visible tasks first, then those that have waited longest."""

@@ -183,6 +183,51 @@ static PyObject *records_values(PyObject *op, PyObject *unused) {
     return list;
 }
 
+/* keys(): those of all records, as bytes, 8 each. A list of very many records would be slow to make and to drop, and
+ * while it is young each collection of garbage passes over all of them. */
+static PyObject *records_keys(PyObject *op, PyObject *unused) {
+    Records *self = (Records *)op;
+    Py_ssize_t index, count = 0;
+    PyObject *keys = PyBytes_FromStringAndSize(NULL, self->used * sizeof(int64_t));
+    int64_t *key;
+    if (keys == NULL)
+        return NULL;
+    key = (int64_t *)PyBytes_AsString(keys);
+    for (index = 0; index < self->size && count < self->used; index++)
+        if (self->entries[index] != 0)
+            key[count++] = KEY(self, RECORD(self->entries[index]));
+    return keys;
+}
+
+/* some(keys, start, count): the records of a part of such keys, as a list; those that are no more are left out. */
+static PyObject *records_some(PyObject *op, PyObject *args) {
+    Records *self = (Records *)op;
+    PyObject *keys, *list;
+    Py_ssize_t start, count, end, found = 0;
+    if (!PyArg_ParseTuple(args, "Snn", &keys, &start, &count))
+        return NULL;
+    end = PyBytes_Size(keys) / (Py_ssize_t)sizeof(int64_t);
+    if (start < 0 || start > end || count < 0) {
+        PyErr_SetString(PyExc_IndexError, "there are no such keys");
+        return NULL;
+    }
+    count = count < end - start ? count : end - start;
+    if ((list = PyList_New(count)) == NULL)
+        return NULL;
+    for (end = start + count; start < end; start++) {
+        uint64_t *entry = find(self, ((int64_t *)PyBytes_AsString(keys))[start]);
+        if (entry != NULL) {
+            Py_INCREF(RECORD(*entry));
+            PyList_SetItem(list, found++, RECORD(*entry));
+        }
+    }
+    if (found < count && PyList_SetSlice(list, found, count, NULL) < 0) {
+        Py_DECREF(list);
+        return NULL;
+    }
+    return list;
+}
+
 /* prune(start, count): forgets records of tasks that are no more, in a part of the table; the next start, or 0. */
 static PyObject *records_prune(PyObject *op, PyObject *args) {
     Records *self = (Records *)op;
@@ -277,6 +322,8 @@ static PyMethodDef records_methods[] = {
     {"get", records_get, METH_O, "The record by the id of a task, or None."},
     {"pop", records_pop, METH_VARARGS, "Removes a record and returns it."},
     {"values", records_values, METH_NOARGS, "All records, as a list."},
+    {"keys", records_keys, METH_NOARGS, "The keys of all records, as bytes."},
+    {"some", records_some, METH_VARARGS, "The records of a part of such keys, as a list."},
     {"prune", records_prune, METH_VARARGS, "Forgets records of tasks that are no more, in a part of the table."},
     {"clear", records_clear, METH_NOARGS, "Forgets all."},
     {NULL},

@@ -16,7 +16,6 @@ from ..base import process, protocol
 from ..base.id_bitset import Ids
 from ..base.settings import text_of, warn
 from ..history.recorder import COARSE, ROWS
-from ..hooks import install
 from ..serving import discovery, hello
 from ..serving.session import Session
 from . import old_boxes
@@ -202,7 +201,7 @@ class Box:
                     self._unread = False
                     break
                 begun = True
-                self._waits = iter(install.keys_of(known))
+                self._waits = iter(self._probe.sampler.ids())
             elif number not in self._read:
                 self._read.add(number)
                 found.append(number)

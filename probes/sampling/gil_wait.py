@@ -45,6 +45,8 @@ SHARE_WAKING = 0.05
 """The same where the thread woke up at the switch interval, as no other wait does."""
 MOST_THREADS = 200
 MOST_MOMENTS = 8
+_LOOK_UP_EVERY = 1.0
+"""Seconds between two looks for threads that have begun or ended."""
 
 GIL, RUNNING, BLOCKED, UNKNOWN = "gil", "running", "blocked", "unknown"
 
@@ -110,7 +112,7 @@ class Gil:
         if self._off:
             return None
         at = monotonic()
-        if not stacks and at - self._known < 1.0:
+        if not stacks and at - self._known < _LOOK_UP_EVERY:
             return Moment(at, self._ran(), None)
         self._known = at
         idents = reading.threads()[:MOST_THREADS]
@@ -163,6 +165,11 @@ class Gil:
         """The wait so far of a running callback."""
         wait = self._waits.get(record.id)
         return wait if wait is not None and wait.started == started and wait.seconds else None
+
+    def rest(self) -> None:
+        """Drops the clocks of threads that may have ended meanwhile: all loops rest, and nobody watches."""
+        if self._clocks and monotonic() - self._known >= _LOOK_UP_EVERY:
+            self._clocks = {}
 
     def forget(self) -> None:
         """Drop all waits."""

@@ -204,6 +204,7 @@ class Watchdog:
             if self._unseen:
                 self._check_unseen(now)
             elif not self.watched and self._all_rest(now):
+                self.gil.rest()
                 self._looked = now
                 self._pace = max(self.threshold, self.interval)
                 return

@@ -579,8 +579,12 @@ def test_loops_that_are_over_leave_nothing(tmp_path: Path) -> None:
                             left.append(thing)
             return sizes
 
-        def several():
-            threads = [threading.Thread(target=run, args=(asyncio.sleep(0.15),)) for _ in range(8)]
+        def several(work=lambda: asyncio.sleep(0.15)):
+            all_ran = threading.Barrier(8)
+            def target():
+                run(work())
+                all_ran.wait()
+            threads = [threading.Thread(target=target) for _ in range(8)]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -589,19 +593,30 @@ def test_loops_that_are_over_leave_nothing(tmp_path: Path) -> None:
         async def first():
             await told("ready")
 
+        async def blocks():
+            time.sleep(0.2)  # a slow callback: the clocks of all threads are looked up when it ends
+
         run(first())
         several()
         before = kept()
+        before["Gil._clocks"] = -5  # no more than those of the threads that are there to stay
+
+        def check():
+            until = time.monotonic() + 45
+            while True:
+                after = kept()
+                more = [name for name in after if after[name] - before.get(name, 0) >= 10]
+                if not more or time.monotonic() > until:
+                    break
+                time.sleep(0.1)  # until the next look at the threads that there are
+            print(more, len(after) > 10, flush=True)
+
         for _ in range(5):
             several()
-        until = time.monotonic() + 60
-        while True:
-            after = kept()
-            more = [name for name in after if after[name] - before.get(name, 0) >= 10]
-            if not more or time.monotonic() > until:
-                break
-            time.sleep(0.1)  # until the next look at the threads that there are
-        print(more, len(after) > 10, flush=True)
+        check()
+        sys.stdin.readline()
+        several(blocks)
+        check()
     """
     with Program(source(body), folder=tmp_path, env={"LOOPTOP_BOX": "off"}) as program:
         program.expect("ready")
@@ -610,6 +625,8 @@ def test_loops_that_are_over_leave_nothing(tmp_path: Path) -> None:
             program.say()
             while not program.out[1:] and viewer.pump(0.5):
                 pass
+            program.expect("[] True")
+        program.say()  # and with nobody connected, when nobody looks for threads while all loops rest
         program.expect("[] True")
 
 

@@ -11,8 +11,9 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..hooks import loops
+from ..hooks import reading
 from ..hooks.accounting import record_of
+from ..hooks.reading import hold
 from ..inspection.awaiters import awaited_by
 from ..inspection.threads import future_of_job
 
@@ -26,7 +27,7 @@ EVERY = 0.1
 """Seconds between two looks at running jobs."""
 MOST = 64
 AT_ONCE = 10
-"""Limit of threads per look: frames must be released before the GIL is."""
+"""Limit of threads per look: with hooks in Python, frames must be released before the GIL is."""
 MOST_FUNCTIONS = 2000
 
 EXECUTORS = "/concurrent/futures/"
@@ -75,6 +76,9 @@ class Jobs:
 
     def look(self, threads: list[int]) -> None:
         """Finds out which tasks wait for the running jobs. Keeps nothing of the program."""
+        reading.read_any(self._look, threads)
+
+    def _look(self, threads: list[int]) -> None:
         if len(threads) > AT_ONCE:
             first = self._next = self._next % len(threads)
             self._next += AT_ONCE
@@ -82,19 +86,19 @@ class Jobs:
         else:
             self._before, self._running = self._running, {}
         codes = dict(self.codes())
-        frames = loops.frames_of_others() if threads else {}
+        frames = reading.frames_of_others() if threads else {}
         for ident in threads:
             frame, inner = frames.get(ident), None
             while frame is not None and frame.f_code not in codes:
                 inner = frame.f_code if EXECUTORS not in frame.f_code.co_filename else inner
-                frame = frame.f_back
+                frame = hold(frame.f_back)
             if frame is None or inner is None:
                 continue
             variable = frame.f_code.co_varnames[codes[frame.f_code]]
             asker = self._asker(frame)
             if len(self._running) >= MOST_FUNCTIONS:
                 self._running.clear()
-            self._running[ident, id(frame.f_locals.get(variable))] = asker
+            self._running[ident, id(hold(frame.f_locals.get(variable)))] = asker
             if asker[0]:
                 if len(self._by_function) >= MOST_FUNCTIONS:
                     self._by_function.clear()

@@ -16,6 +16,7 @@ from ..base import process, protocol
 from ..base.task_facts import error_of, is_cancelled, is_done
 from ..base.turns import turns
 from . import install, reading
+from .reading import hold
 from .records import LoopRecord
 from .registry import Hook, Registry
 
@@ -254,33 +255,32 @@ def running_loops() -> list[tuple[Loop, tuple[int, int, int]]]:
     A loop leaves a frame of `run_forever` or of `Runner.run` on the stack of its thread; a uvloop that was
     started without Runner leaves none and is found when it next creates a task.
     """
+    found: list[tuple[Loop, tuple[int, int, int]]] = reading.read_any(_running_by_frames)
+    return found or _running_without_frames()
+
+
+def _running_by_frames() -> list[tuple[Loop, tuple[int, int, int]]]:
     codes: dict[Any, Callable[[Any], Any]] = {
         base_events.BaseEventLoop.run_forever.__code__: lambda frame: frame.f_locals.get("self"),
         runners.Runner.run.__code__: lambda frame: getattr(frame.f_locals.get("self"), "_loop", None),
     }
     found: list[tuple[Loop, tuple[int, int, int]]] = []
     for thread, top in ({} if process.has_sub_interpreters() else sys._current_frames()).items():
-        frame: Any = top
+        keep = hold if thread != get_ident() else _as_it_is  # this thread lets go of its own
+        frame: Any = keep(top)
         while frame is not None:
             find = codes.get(frame.f_code)
             loop = find(frame) if find is not None else None
             if loop is not None and all(loop is not other for other, _ in found):
                 found.append((loop, (thread, native_id(thread), depth_of(frame))))
                 break
-            frame = frame.f_back
+            frame = keep(frame.f_back)
     top = frame = None  # type: ignore[assignment]  # one of these may be the frame of this call
-    return found or _running_without_frames()
+    return found
 
 
-def frames_of_others() -> dict[int, Any]:
-    """The current frame of each thread except this one. Its own frame in a local name would be a reference cycle, which
-    would keep frames of the program alive until the next garbage collection. Empty beside sub-interpreters.
-    """
-    if process.has_sub_interpreters():
-        return {}
-    frames: dict[int, Any] = sys._current_frames()
-    frames.pop(get_ident(), None)
-    return frames
+def _as_it_is(frame: Any) -> Any:
+    return frame
 
 
 def _running_without_frames() -> list[tuple[Loop, tuple[int, int, int]]]:

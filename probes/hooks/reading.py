@@ -72,6 +72,23 @@ read: Callable[..., Any] = _read if _native is None else _native.read
 None if there is none any more. The result must not refer to objects of the program."""
 
 
+class _Anything:
+    pass
+
+
+_anything = _Anything()
+_of_anything = weakref.ref(_anything)
+
+
+def read_any(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function that gets hold of objects of no task in particular, as `read` does: the main thread lets go."""
+    return read(_of_anything, _without, function, *arguments)
+
+
+def _without(_thing: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
 def _hold(thing: Any) -> Any:
     return thing
 
@@ -84,6 +101,18 @@ hold_all: Callable[[list[Any]], list[Any]] = _hold if _native is None else _nati
 def referents(thing: Any) -> list[Any]:
     """What an object refers to, without running code of the program."""
     return hold_all(gc.get_referents(thing))
+
+
+def frames_of_others() -> dict[int, Any]:
+    """The current frame of each thread except this one. Its own frame in a local name would be a reference cycle, which
+    would keep frames of the program alive until the next garbage collection. Empty beside sub-interpreters.
+    """
+    if process.has_sub_interpreters():
+        return {}
+    frames: dict[int, Any] = sys._current_frames()
+    frames.pop(get_ident(), None)
+    hold_all(list(frames.values()))
+    return frames
 
 
 def callbacks_of(future: Any) -> list[Any]:

@@ -25,7 +25,6 @@ from ..hooks import reading
 from ..hooks.backend import FREE_THREADED
 from ..hooks.reading import callbacks_of, hold
 from .orphan_graph import CONTAINERS, MOST_ITEMS, MOST_OBJECTS, Graph, names_cancel
-from .own_refs import OwnRef
 from .queues import chain, in_cell, may_hold, of_each
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class Orphans:
                 reading.read(ref, _add_failure, graph)
             except Exception:  # it changed while it was read
                 continue
-        reading.read(OwnRef(graph), _add_young_failures)
+        reading.read_any(_add_young_failures, graph)
         analysis = graph.never_wake()
         while True:
             try:

@@ -17,12 +17,12 @@ from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodTy
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
-from ..base.stacks import closure_of
 from ..base.task_facts import coro_name, task_name
 from ..base.turns import PAUSE, turns
 from ..base.validation import BadRequestError
-from ..hooks import loops
+from ..hooks import reading
 from ..hooks.backend import FREE_THREADED
+from ..hooks.reading import closure_of, hold, hold_all
 from ..sampling.gil_wait import GIL, clock_of
 from .awaiters import awaited_by
 from .detail import number_of
@@ -64,7 +64,7 @@ def read(
             found[native] = row
     shown = [(ident, native) for ident, native in threads.items() if native in found]
     for start in range(0, len(shown), AT_ONCE):
-        _look(shown[start : start + AT_ONCE], found, tables)
+        reading.read_any(_look, shown[start : start + AT_ONCE], found, tables)
         turns.give()
     rows = list(found.values())
     for row in rows:
@@ -82,7 +82,7 @@ def _natives(own: set[int]) -> dict[int, int]:
     known, main = _known(), getattr(sys.modules.get("threading"), "_main_thread", None)
     found: dict[int, int] = {}
     unknown = []
-    for ident in loops.frames_of_others():
+    for ident in reading.threads():
         thread = known.get(ident)
         native = os.getpid() if thread is not None and thread is main else getattr(thread, "_native_id", None)
         if type(native) is int:
@@ -91,7 +91,7 @@ def _natives(own: set[int]) -> dict[int, int]:
             unknown.append(ident)
     if unknown:
         sleep(PAUSE)  # from now on the GIL is ours for 5 ms
-        for ident in loops.frames_of_others():
+        for ident in reading.threads():
             clock = clock_of(ident) if ident in unknown else None
             if clock is not None:
                 found[ident] = ~(clock >> 3)
@@ -139,7 +139,7 @@ def _text(native: int, name: str) -> str:
 
 def _look(threads: list[tuple[int, int]], found: dict[int, dict[str, Any]], tables: Tables) -> None:
     """Adds what the interpreter knows of some threads. Keeps nothing of the program."""
-    frames = loops.frames_of_others()
+    frames = reading.frames_of_others()
     known = _known()
     for ident, native in threads:
         frame = frames.get(ident)
@@ -162,7 +162,7 @@ def _look(threads: list[tuple[int, int]], found: dict[int, dict[str, Any]], tabl
                 stack.append((code, frame.f_lineno or 0))
             if row["job"] is None and code.co_qualname in (_WORK_ITEM, _ANYIO):
                 row["job"] = _job(frame, tables)
-            outermost, frame = code.co_filename, frame.f_back
+            outermost, frame = code.co_filename, hold(frame.f_back)
         if thread is None and (outermost.startswith("<looptop>/") or sites.is_own(outermost)):
             del found[native]  # one of this probe, or of an earlier one, that just began or leaves
             continue
@@ -177,11 +177,11 @@ def _job(frame: Any, tables: Tables) -> dict[str, Any] | None:
     if frame.f_code.co_qualname == _ANYIO:
         if "/anyio/" not in file:
             return None
-        function = values.get("func")
+        function = hold(values.get("func"))
     elif file.endswith("/concurrent/futures/thread.py"):
-        item = values.get("self")
-        work = getattr(item, "task", None)  # since 3.14 a tuple
-        function = work[0] if isinstance(work, tuple) and work else getattr(item, "fn", None)
+        item = hold(values.get("self"))
+        work = hold(getattr(item, "task", None))  # since 3.14 a tuple
+        function = hold(work[0] if isinstance(work, tuple) and work else getattr(item, "fn", None))
     else:
         return None
     for _ in range(10):
@@ -213,13 +213,13 @@ def future_of_job(frame: Any) -> Any:
     """The future of asyncio that gets the result of the job that runs in a frame of an executor; None: none known."""
     values = frame.f_locals
     if frame.f_code.co_qualname == _ANYIO:
-        return values.get("future")
-    return _asked_by(getattr(values.get("self"), "future", None))
+        return hold(values.get("future"))
+    return _asked_by(hold(getattr(hold(values.get("self")), "future", None)))
 
 
 def _asked_by(future: Any) -> Any:
     """The future of asyncio that gets the result of one of concurrent.futures."""
-    for callback in list(getattr(future, "_done_callbacks", None) or ()):
+    for callback in hold_all(list(getattr(future, "_done_callbacks", None) or ())):
         found = closure_of(callback).get("destination")
         if found is not None:
             return found

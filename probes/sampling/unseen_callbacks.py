@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, sites
 from ..base.task_facts import coro_name, coro_of, is_done, task_name
-from ..hooks import accounting, install, loops, reading
+from ..hooks import accounting, install, reading
+from ..hooks.reading import hold
 from ..hooks.records import begin
 
 if TYPE_CHECKING:
@@ -105,18 +106,23 @@ def find_thread(loop: Any) -> tuple[int, int]:
 
     A loop that leaves no frame of its own is recognized by the frame of the coroutine that it runs.
     """
-    task = install.current_task_of(loop)
+    found: tuple[int, int] = reading.read_any(_find_thread, loop)
+    return found
+
+
+def _find_thread(loop: Any) -> tuple[int, int]:
+    task = hold(install.current_task_of(loop))
     try:
-        own = getattr(coro_of(task), "cr_frame", None) if task is not None else None
+        own = hold(getattr(hold(coro_of(task)), "cr_frame", None)) if task is not None else None
     except Exception:  # raised by a task class of the program
         return 0, 0
-    for thread, top in loops.frames_of_others().items() if own is not None else ():
+    for thread, top in reading.frames_of_others().items() if own is not None else ():
         frame: Any = top
         while own is not None and frame is not None:
             if frame is own:
                 depth = 0
-                while (frame := frame.f_back) is not None:
+                while (frame := hold(frame.f_back)) is not None:
                     depth += 1
                 return thread, depth
-            frame = frame.f_back
+            frame = hold(frame.f_back)
     return 0, 0

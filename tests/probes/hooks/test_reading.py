@@ -188,13 +188,13 @@ def test_c_reads_what_python_reads(python: str, loop: str) -> None:
 ABANDONS = """
     import asyncio, gc, sys, threading, types
 
-    main = threading.get_ident()
+    its_own = {threading.get_ident()}
     elsewhere, ended = [], 0
 
     def note(what):
         global ended
         ended += 1
-        if threading.get_ident() != main:
+        if threading.get_ident() not in its_own:
             elsewhere.append(what)
 
     class Guard:
@@ -271,8 +271,19 @@ ABANDONS = """
         while True:
             await asyncio.gather(*[short() for _ in range(5)], fails(), return_exceptions=True)
 
+    def step():
+        guard = Guard("local of a job")
+
+    def job(guard):
+        its_own.add(threading.get_ident())
+        for _ in range(100): step()
+
+    async def asks():
+        while True:
+            await asyncio.get_running_loop().run_in_executor(None, job, Guard("argument of a job"))
+
     async def work():
-        each = (abandons, abandons_async_generators, drops_locks, spawns)
+        each = (asks, abandons, abandons_async_generators, drops_locks, spawns)
         tasks = [asyncio.create_task(one()) for one in each for _ in range(10)]
         print("ready", flush=True)
         await asyncio.to_thread(input)
@@ -303,8 +314,9 @@ def test_the_program_alone_lets_go_of_its_objects(version: str, tmp_path: Path) 
                 pytest.skip("the hooks in C are not here")
             for _ in range(100):
                 viewer.ask("tasks", limit=100)
+                viewer.ask("threads")
                 known = list(viewer.facts)[-60:]
-                viewer.watch(window=known, detail=known[-1], findings=True)
+                viewer.watch(window=known, detail=known[-1], findings=True, flame=20, flame_jobs=True)
             assert viewer.probe["off"] == []
             program.say()
             program.expect("True []")

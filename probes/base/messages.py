@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from types import GetSetDescriptorType, MemberDescriptorType, WrapperDescriptorType
+from types import WrapperDescriptorType
+
+from .classes import IN_C, attribute_of, attributes_of, mro_of, qualname_of
 
 MOST_TEXT = 500
-
-_mro = type.__dict__["__mro__"].__get__
-_attributes = type.__dict__["__dict__"].__get__
-_qualname = type.__dict__["__qualname__"].__get__
-"""Of a class, without code of its metaclass."""
 
 _PLAIN = (str, int, float, bool, bytes, complex, type(None))
 _IN_C = ("args", "errno", "strerror", "filename", "filename2", "name", "path", "msg", "object", "reason")
@@ -37,14 +34,13 @@ def message_of(error: BaseException, anywhere: bool = False) -> str:
 
 def _is_plain(error: BaseException) -> bool:
     """Whether `str` runs no code of the program: `__str__` is in C, and everything that it may write out is plain."""
-    found = next((_attributes(base)["__str__"] for base in _mro(type(error)) if "__str__" in _attributes(base)), None)
-    if type(found) is not WrapperDescriptorType:
+    if type(attribute_of(type(error), "__str__")) is not WrapperDescriptorType:
         return False
     return all(
-        _is_plain_value(_attributes(base)[name].__get__(error))
-        for base in _mro(type(error))
+        _is_plain_value(attributes_of(base)[name].__get__(error))
+        for base in mro_of(type(error))
         for name in _IN_C
-        if type(_attributes(base).get(name)) in (GetSetDescriptorType, MemberDescriptorType)
+        if type(attributes_of(base).get(name)) in IN_C
     )
 
 
@@ -59,5 +55,5 @@ def _of_arguments(error: BaseException) -> str:
     arguments = BaseException.__dict__["args"].__get__(error)
     if len(arguments) == 1 and type(arguments[0]) is str:
         return str(arguments[0][:MOST_TEXT])
-    texts = [repr(each) if type(each) in _PLAIN else f"<{_qualname(type(each))}>" for each in arguments[:20]]
+    texts = [repr(each) if type(each) in _PLAIN else f"<{qualname_of(type(each))}>" for each in arguments[:20]]
     return ", ".join(texts)[:MOST_TEXT]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from asyncio import tasks
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
+
+from .classes import IN_C, attribute_of, qualname_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,14 +17,24 @@ if TYPE_CHECKING:
 
 
 def name_of(coro: Any) -> str:
-    """The qualified name of a coroutine."""
+    """The qualified name of a coroutine; that of its class if only code of the program knows another.
+
+    Such code may raise anything. A KeyboardInterrupt could not be told from that of a user who presses Ctrl+C.
+    """
+    kind = type(coro)
+    if kind is CoroutineType:
+        return str(coro.__qualname__)
+    found, of_object = attribute_of(kind, "__qualname__"), attribute_of(kind, "__dict__")
     try:
-        name = getattr(coro, "__qualname__", None)
-        if isinstance(name, str):
-            return name
-    except Exception:  # a coroutine class of the program fails to answer
-        pass
-    return type(coro).__qualname__
+        if type(found) in IN_C:
+            name = found.__get__(coro)
+        elif found is None and type(of_object) in IN_C:
+            name = dict.get(of_object.__get__(coro), "__qualname__")
+        else:
+            name = None
+    except Exception:  # a slot that is not set
+        name = None
+    return name if type(name) is str else qualname_of(kind)
 
 
 asyncios_get_coro: Callable[[Any], Any] = tasks.Task.get_coro

@@ -12,6 +12,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, sites
+from ..base.task_facts import name_of
 from .backend import FREE_THREADED, native, shared
 
 if TYPE_CHECKING:
@@ -175,8 +176,7 @@ class Groups:
             group = self.by_key.get(None) or self._add(None, OTHERS)
             self.by_key[None] = group
             return group
-        name = getattr(coro, "__qualname__", None)
-        group = self._add(key, name if isinstance(name, str) else type(coro).__qualname__)
+        group = self._add(key, name_of(coro))
         if self.on_made is not None:
             self.on_made(group, coro)
         self.by_key[key] = group

@@ -267,6 +267,53 @@ def test_a_task_that_cannot_say_whether_it_is_done_switches_no_hook_off(python: 
 
 
 @twins
+def test_no_coroutine_is_asked_for_its_name(python: str, pure: str) -> None:
+    """Its answer may be any exception, and one that leaves the hooks would be raised by `create_task`."""
+    lines = run(
+        python,
+        pure,
+        """
+        import collections.abc
+        from probes.base.task_facts import name_of
+
+        class Coroutine(collections.abc.Coroutine):
+            def __init__(self, coro): self.coro = coro
+            def send(self, value): return self.coro.send(value)
+            def throw(self, *error): return self.coro.throw(*error)
+            def close(self): return self.coro.close()
+            def __await__(self): return self.coro.__await__()
+
+        class Refuses(Coroutine):
+            def __getattr__(self, name): raise KeyboardInterrupt(name)
+
+        class RefusesAll(Coroutine):
+            def __getattribute__(self, name):
+                if name == "__qualname__": raise SystemExit(name)
+                return super().__getattribute__(name)
+
+        class Named(Coroutine):
+            def __init__(self, coro): super().__init__(coro); self.__qualname__ = "a name"
+
+        async def fine(): await asyncio.sleep(0); return 1
+        async def fails(): raise LookupError
+
+        async def main():
+            for kind in (Refuses, RefusesAll, Named):
+                assert await asyncio.create_task(kind(fine())) == 1
+                done, = await asyncio.gather(asyncio.create_task(kind(fails())), return_exceptions=True)
+                assert type(done) is LookupError
+            made = fine()
+            print(*(name_of(kind(made)) for kind in (Refuses, RefusesAll, Named)))
+            print(name_of(made), name_of(None))
+            made.close()
+
+        asyncio.run(main())
+        """,
+    )
+    assert lines == ["Refuses RefusesAll a name", "fine NoneType"]
+
+
+@twins
 def test_a_handle_whose_loop_was_changed_runs_and_switches_no_hook_off(python: str, pure: str) -> None:
     lines = run(
         python,

@@ -13,7 +13,8 @@ import psutil  # type: ignore[import-untyped]
 _POLL = "anon_inode:[eventpoll]"
 _INODE = re.compile(r"^tfd:.* ino:([0-9a-f]+)", re.M)
 _INTERPRETER = re.compile(r"(?:^|/)(?:python|pypy)[^/]*$")
-_SPAWNED = re.compile(r"-c from multiprocessing\.|--multiprocessing-fork")
+_SPAWNED = re.compile(r"-c (?:import sys; )?from multiprocessing\.|--multiprocessing-fork")
+_FORK_SERVER = "from multiprocessing.forkserver import main"
 _NUMBER = re.compile(r"\d+")
 _YOUNG = 10.0
 """Seconds for which a new process may still load asyncio or execute a program: it is inspected every time."""
@@ -139,6 +140,21 @@ def _program(pid: int, parents: dict[int, int]) -> tuple[str, str] | None:
     return image, _NUMBER.sub("0", " ".join(words))
 
 
+def _is_fork_server(pid: int, parent: int) -> bool:
+    """Whether a process is the fork server of `multiprocessing`, whose selector looks like that of a loop.
+
+    What it forks has its command line.
+    """
+    return _FORK_SERVER in _command_line(pid) and _FORK_SERVER not in _command_line(parent)
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
+
+
 def _link_of(process: psutil.Process) -> str:
     try:
         return str(process.exe())
@@ -189,7 +205,7 @@ class WorkerProcesses:
             if parent not in inherited:
                 inherited[parent] = loops(parent) or set()
             loop = _loop_of_its_own(child, inherited[parent])
-            asyncio = self._has_asyncio(child, started, loop is True)
+            asyncio = self._has_asyncio(child, started, loop is True) and not _is_fork_server(child, parent)
             if asyncio and (loop is not False or self._known[child].counted):
                 self._known[child].is_worker = time.time()
                 workers.append(child)

@@ -297,6 +297,8 @@ def short_command(command: str) -> str:
         return "child of multiprocessing"
     if rest[:3] == ["-c", "from", "multiprocessing.resource_tracker"]:
         return "resource tracker of multiprocessing"
+    if "multiprocessing.forkserver" in rest[1:6]:  # also what it forks, which has its command line
+        return "forkserver of multiprocessing"
     return " ".join(rest)
 
 

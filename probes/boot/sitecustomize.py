@@ -35,11 +35,13 @@ def _boot() -> None:
         except Exception as error:
             sys.stderr.write(f"looptop: LOOPTOP_BOOT is broken: {error}\n")
             plan = None
-    worker = "--multiprocessing-fork" in getattr(sys, "orig_argv", ())
+    words = getattr(sys, "orig_argv", ())
+    forkserver = any("from multiprocessing.forkserver import main" in word for word in words)
+    worker = forkserver or "--multiprocessing-fork" in words
     if plan is not None and plan.get("child") and not worker:  # a tool that the program runs, say
         plan = None
     if plan is not None and sys.version_info >= (3, 11):
-        _load(os.path.dirname(here), settings)
+        (_load_in_children if forkserver else _load)(os.path.dirname(here), settings)
     elif plan is not None:
         version = sys.version.split()[0]
         sys.stderr.write(f"looptop: Python {version} runs the program without a probe, which needs 3.11\n")
@@ -47,6 +49,25 @@ def _boot() -> None:
     for name in set(sys.modules) - before:
         if name.partition(".")[0] in ("json", "_json"):
             del sys.modules[name]
+
+
+def _load_in_children(package: str, settings: dict[str, object]) -> None:
+    """Leaves the fork server of `multiprocessing` alone, and loads the package in each process that it forks."""
+    import logging  # noqa: F401 - it calls what is to run after a fork; if registered later, it would end the new probe
+    import os
+    import sys
+
+    server = os.getpid()
+
+    def after_fork() -> None:
+        if os.getppid() != server:  # a process that one of them forks
+            return
+        try:
+            _load(package, settings)
+        except Exception as error:
+            sys.stderr.write(f"looptop: process {os.getpid()} has no probe: {error}\n")
+
+    os.register_at_fork(after_in_child=after_fork)
 
 
 def _load(package: str, settings: dict[str, object]) -> None:

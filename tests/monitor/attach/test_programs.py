@@ -242,6 +242,10 @@ def test_the_tree_begins_with_what_can_be_watched_best():
         ("/srv/venv/bin/python3.12 -u /srv/venv/bin/gunicorn app:app -w 4", "gunicorn app:app -w 4"),
         ("python -c from multiprocessing.spawn import spawn_main; spawn_main(8) --x", "child of multiprocessing"),
         (
+            "python -c import sys; from multiprocessing.forkserver import main; sys.exit(main(7, 9))",
+            "forkserver of multiprocessing",
+        ),
+        (
             "python -c from multiprocessing.resource_tracker import main;main(6)",
             "resource tracker of multiprocessing",
         ),

@@ -44,17 +44,27 @@ class Launch:
 
     argv: tuple[str, ...]
     settings: Settings
-    children: bool = False  # whether what it starts with `multiprocessing` gets a probe, too
+    children: bool | None = None
+    """Whether what it starts with `multiprocessing` gets a probe, too; None: if its command line asks for workers."""
+
+    @property
+    def with_workers(self) -> bool:
+        """Whether its command line asks for workers."""
+        options = ("--workers", "-w") if self._name in ("gunicorn", "hypercorn") else ("--workers",)
+        given = [after for word, after in pairwise((*_words(self.argv), "")) if word in options]
+        return any(number.isdigit() and int(number) > 1 for number in given)
 
     @property
     def lost_workers(self) -> str:
         """How its workers get a probe, if it is told to start some and they would have none; else empty."""
         forks = self._name in ("gunicorn", "granian")
-        options = ("--workers", "-w") if self._name in ("gunicorn", "hypercorn") else ("--workers",)
-        given = [after for word, after in pairwise((*_words(self.argv), "")) if word in options]
-        if (self.children and not forks) or not any(number.isdigit() and int(number) > 1 for number in given):
+        if not self.with_workers or not (forks or self.children is False):
             return ""
-        return "call probes.install() in the module of the app" if forks else "looptop run --children"
+        return "call probes.install() in the module of the app" if forks else "looptop run without --no-children"
+
+    @property
+    def _children(self) -> bool:
+        return self.with_workers and not self.lost_workers if self.children is None else self.children
 
     def environment(self, environ: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment that makes the interpreter start the probe."""
@@ -74,7 +84,7 @@ class Launch:
         }
         given = {key: value for key, value in settings.items() if value is not None}
         plan: dict[str, Any] = {"pythonpath": before, "settings": given}
-        if self.children:  # only one process can listen on an address
+        if self._children:  # only one process can listen on an address
             plan["children"] = {"name": self._name, **given, "listen": "", "expect": 0.0, "announce": False}
         return {
             **environ,

@@ -60,7 +60,11 @@ class ProgramCommand(click.Command):
 @click.option("--name", help="Name to find the program by: @NAME.")
 @click.option("--python", metavar="PATH", help="Interpreter; default: that of the active environment.")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
-@click.option("--children", is_flag=True, help="Also a probe in each process that it starts with multiprocessing.")
+@click.option(
+    "--children/--no-children",
+    default=None,
+    help="Also a probe in each process that it starts with multiprocessing; the default if it is given --workers N.",
+)
 @locals_option
 @token_option
 @click.pass_context
@@ -75,7 +79,7 @@ def run(
     name: str | None,
     python: str | None,
     slow: float | None,
-    children: bool,
+    children: bool | None,
     keep_locals: bool,
     token_file: str | None,
 ) -> int:
@@ -112,6 +116,8 @@ def watch_program(launch: Launch, headless: bool, record: str | None = None) -> 
         say(f"{decision.reason}: running as with --headless")
         headless = True
     recorder = None if record is None else _recorder(record, launch.settings.slow, quiet=not headless)
+    if recorder is not None and launch.with_workers:
+        say("that is a recording of the parent only; of its workers: looptop record PID -o FOLDER once they run")
     if headless:
         if launch.lost_workers:
             say(f"its workers have no probe: {launch.lost_workers}, or looptop arm {os.getpid()} once they run")

@@ -105,14 +105,27 @@ def test_the_probes_of_children_take_the_name_and_listen_nowhere():
     assert [plan("./a/app.py")["name"], plan("app.py", name="shop")["name"]] == ["app", "shop"]
 
 
+def test_workers_have_a_probe_if_the_command_line_asks_for_them():
+    def given(*argv, children=None):
+        return "children" in json.loads(Launch(("python", *argv), Settings(), children).environment({})["LOOPTOP_BOOT"])
+
+    uvicorn = ("-m", "uvicorn", "app:app", "--workers", "3")
+    assert given(*uvicorn) and given("-m", "hypercorn", "-w", "3") and given("app.py", children=True)
+    assert (
+        not given("-m", "uvicorn", "app:app", "--workers=1") and not given("app.py", "-w", "3") and not given("app.py")
+    )
+    assert not given(*uvicorn, children=False)
+    assert not given("-m", "gunicorn", "-w", "3") and not given("-m", "granian", "--workers", "3")
+
+
 def test_workers_that_would_have_no_probe():
-    def lost(*argv, children=False):
+    def lost(*argv, children=None):
         return Launch(("python", *argv), Settings(), children).lost_workers
 
-    assert lost("-m", "uvicorn", "app:app", "--workers", "3") == "looptop run --children"
-    assert lost("-m", "uvicorn", "--workers=3") == lost("-m", "hypercorn", "-w", "3") == "looptop run --children"
-    assert lost("-m", "uvicorn", "app:app", "--workers", "3", children=True) == ""
-    assert lost("-m", "uvicorn", "app:app", "--workers=1") == lost("app.py", "-w", "3") == lost("app.py") == ""
+    uvicorn = ("-m", "uvicorn", "app:app", "--workers", "3")
+    assert lost(*uvicorn) == lost(*uvicorn, children=True) == lost("-m", "hypercorn", "-w", "3") == ""
+    assert lost(*uvicorn, children=False) == "looptop run without --no-children"
+    assert lost("-m", "uvicorn", "app:app", "--workers=1", children=False) == lost("app.py", "-w", "3") == ""
     assert "probes.install()" in lost("/venv/bin/gunicorn", "-w", "3", children=True)
     assert "probes.install()" in lost("-m", "granian", "--workers", "3", children=True)
 

@@ -7,6 +7,7 @@ here for what it does not know: the group of a code that it has not seen, and la
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from ..base.task_facts import name_of
 from .backend import FREE_THREADED, native, shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from contextvars import Context
     from types import CodeType
 
@@ -330,9 +331,37 @@ def _leave(record: TaskRecord) -> None:
         one.add(record.id, record.outcome, record.ended, age, ran, record.scheduled)
 
 
+class _Pause:
+    def __await__(self) -> Generator[None]:
+        yield
+
+
+def _learn_code(learn: Callable[..., bool]) -> None:
+    """Lets the hooks in C find where a coroutine has its code: by one that has not begun, one that is suspended and one
+    that has ended.
+    """
+
+    async def nothing() -> None:
+        pass
+
+    async def pause() -> None:
+        await _Pause()
+
+    made = nothing(), pause(), nothing()
+    try:
+        made[1].send(None)
+        with suppress(StopIteration):
+            made[2].send(None)
+        learn(*made)
+    finally:
+        for coro in made:
+            coro.close()
+
+
 enter: Callable[[TaskRecord, Any], None] = _enter
 leave: Callable[[TaskRecord], None] = _leave
 if shared is not None:
+    _learn_code(shared.learn_code)
     shared.learn_groups(
         CoroutineType,
         groups.make,

@@ -42,16 +42,26 @@ static int is_cancelled(State *state, PyObject *callback, PyObject *future) {
 }
 
 /* The context among the keywords: NULL and 0 for none, -1 for other keywords. */
-static int find_context(PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject **context) {
+static int find_context(State *state, PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject **context) {
     PyObject *name;
     *context = NULL;
-    if (names == NULL || PyTuple_Size(names) == 0)
+    if (names == NULL)
         return 0;
-    if (PyTuple_Size(names) != 1)
-        return -1;
-    name = PyTuple_GetItem(names, 0);
-    if (name != str_context && PyUnicode_Compare(name, str_context) != 0)
-        return -1;
+    if (names != state->context_names) {
+        if (PyTuple_Size(names) == 0)
+            return 0;
+        if (PyTuple_Size(names) != 1)
+            return -1;
+        name = PyTuple_GetItem(names, 0);
+        if (name != str_context) { /* asyncio's is not interned */
+            PyObject *old = state->context_names;
+            if (PyUnicode_Compare(name, str_context) != 0)
+                return -1;
+            Py_INCREF(names);
+            state->context_names = names;
+            Py_XDECREF(old);
+        }
+    }
     *context = args[count] == Py_None ? NULL : args[count];
     return 0;
 }
@@ -117,7 +127,7 @@ PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject
     if (UNLIKELY(count == 3 && is_cancelled(state, args[1], args[2]) &&
                  note_cancel(state, args[0], args[1], args[2]) < 0))
         return NULL;
-    if (UNLIKELY(count < 2 || find_context(args, count, names, &context) < 0) || needs_asyncio_path(state, args[0]))
+    if (UNLIKELY(count < 2 || find_context(state, args, count, names, &context) < 0) || needs_asyncio_path(state, args[0]))
         return call_fallback(hook, args, nargsf, names);
     if (is_python_step(state, args[1]) && note_python_task(state, args[0], args[1]) < 0 &&
         swallow(state, "Task.__init__") < 0)
@@ -163,10 +173,17 @@ typedef struct {
     PyObject_HEAD
     vectorcall call;
     State *state;
-    PyObject *callback, *arguments, *loop;
+    PyObject *callback, *argument, *arguments, *loop; /* `arguments`: of more than one; NULL: there are not so many */
     double ready;
     Waker waker;
 } Step;
+
+static inline PyObject *call_step(Step *self) {
+    PyObject *stack[2] = {NULL, self->argument};
+    if (UNLIKELY(self->arguments != NULL))
+        return call_with(self->callback, self->arguments);
+    return PyObject_Vectorcall(self->callback, stack + 1, (size_t)(self->argument != NULL) | OFFSET_FLAG, NULL);
+}
 
 static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names) {
     Step *self = (Step *)op;
@@ -181,7 +198,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     Py_INCREF(op); /* the handle that has it may be cancelled */
     clock_object = find_loop(state, self->loop);
     if (clock_object == NULL) {
-        result = swallow(state, "run") < 0 ? NULL : call_with(callback, self->arguments);
+        result = swallow(state, "run") < 0 ? NULL : call_step(self);
         Py_DECREF(op);
         return result;
     }
@@ -191,7 +208,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     if (state->ring != NULL)
         trace_begin(state, clock, callback, NULL, TRACE_STEP_SOON, &self->waker);
     clock->started = started = now();
-    result = call_with(callback, self->arguments);
+    result = call_step(self);
     elapsed = now() - started;
     clock->started = 0.0;
     clock->busy += elapsed - clock->inner;
@@ -217,6 +234,7 @@ static int step_traverse(PyObject *op, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(op));
     Py_VISIT((PyObject *)self->state);
     Py_VISIT(self->callback);
+    Py_VISIT(self->argument);
     Py_VISIT(self->arguments);
     Py_VISIT(self->loop);
     return 0;
@@ -225,6 +243,7 @@ static int step_traverse(PyObject *op, visitproc visit, void *arg) {
 static int step_clear(PyObject *op) {
     Step *self = (Step *)op;
     Py_CLEAR(self->callback);
+    Py_CLEAR(self->argument);
     Py_CLEAR(self->arguments);
     Py_CLEAR(self->loop);
     return 0;
@@ -232,13 +251,32 @@ static int step_clear(PyObject *op) {
 
 static void step_dealloc(PyObject *op) {
     PyTypeObject *type = Py_TYPE(op);
-    PyObject *state = (PyObject *)((Step *)op)->state;
-    freefunc release = PyType_GetSlot(type, Py_tp_free);
+    State *state = ((Step *)op)->state;
     PyObject_GC_UnTrack(op);
     step_clear(op);
-    Py_XDECREF(state);
-    release(op);
+    if (LIKELY(state->spare < SPARE && references((PyObject *)state) > 1))
+        state->spare_steps[state->spare++] = op;
+    else
+        PyObject_GC_Del(op);
+    Py_DECREF((PyObject *)state);
     Py_DECREF((PyObject *)type);
+}
+
+static Step *new_step(State *state) {
+    Step *step;
+    if (LIKELY(state->spare > 0))
+        step = (Step *)PyObject_Init(state->spare_steps[--state->spare], state->step_type);
+    else if ((step = PyObject_GC_New(Step, state->step_type)) == NULL)
+        return NULL;
+    step->call = step_call;
+    Py_INCREF((PyObject *)state);
+    step->state = state;
+    return step;
+}
+
+void steps_free(State *state) {
+    while (state->spare > 0)
+        PyObject_GC_Del(state->spare_steps[--state->spare]);
 }
 
 static PyMemberDef step_members[] = {
@@ -268,28 +306,27 @@ PyObject *foreign_call_soon(PyObject *op, PyObject *const *args, size_t nargsf, 
     if (count >= 2 && is_python_step(state, args[1]) && note_python_task(state, args[0], args[1]) < 0 &&
         swallow(state, "Task.__init__") < 0)
         return NULL;
-    if (count < 2 || find_context(args, count, names, &context) < 0 || step_of(state, args[1], &task) == NO_STEP)
+    if (count < 2 || find_context(state, args, count, names, &context) < 0 || step_of(state, args[1], &task) == NO_STEP)
         return call_original(hook, args, nargsf, names);
     if (UNLIKELY(count == 3 && is_cancelled(state, args[1], args[2]) &&
                  note_cancel(state, args[0], args[1], args[2]) < 0))
         return NULL;
-    step = PyObject_GC_New(Step, state->step_type);
+    step = new_step(state);
     if (step == NULL)
         return NULL;
-    step->call = step_call;
-    Py_INCREF((PyObject *)state);
-    step->state = state;
     Py_INCREF(args[1]);
     step->callback = args[1];
     Py_INCREF(args[0]);
     step->loop = args[0];
-    step->arguments = tuple_of(args + 2, count - 2);
+    step->argument = count == 3 ? args[2] : NULL;
+    Py_XINCREF(step->argument);
+    step->arguments = count > 3 ? tuple_of(args + 2, count - 2) : NULL;
     step->ready = now();
     step->waker = (Waker){0, 0};
     if (state->ring != NULL)
         trace_ready(state, args[0], args[1], count, &step->waker, step->ready);
     PyObject_GC_Track((PyObject *)step);
-    if (step->arguments == NULL) {
+    if (count > 3 && step->arguments == NULL) {
         Py_DECREF((PyObject *)step);
         return NULL;
     }

@@ -1,13 +1,21 @@
 /* The hooks of create_task: makes the task as asyncio does, and a record with its creation site and parent. */
 #include "hooks.h"
 
+static inline size_t hash_of(uintptr_t key) { return (size_t)((key >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 32); }
+
 /* The kind of file (sites.USER is 0) that a code object comes from, -1 with an error. Asked once for each code. */
 int kind_of(State *state, PyObject *code) {
-    Kind *kind = &state->kinds[((uintptr_t)code >> 5) % KINDS];
+    size_t place = hash_of((uintptr_t)code), index;
+    Kind *kind;
     PyObject *answer, *old;
     long number;
-    if (LIKELY(kind->code == code))
-        return kind->kind;
+    for (index = 0; index < KIND_PROBES; index++) {
+        kind = &state->kinds[(place + index) % KINDS];
+        if (LIKELY(kind->code == code))
+            return kind->kind;
+        if (kind->code == NULL)
+            break;
+    }
     answer = PyObject_CallFunctionObjArgs(state->kind_of, code, NULL);
     if (answer == NULL)
         return -1;
@@ -15,6 +23,7 @@ int kind_of(State *state, PyObject *code) {
     Py_DECREF(answer);
     if (number < 0)
         return -1;
+    kind = &state->kinds[(place + (index < KIND_PROBES ? index : state->replaced++ % KIND_PROBES)) % KINDS];
     old = kind->code;
     Py_INCREF(code);
     kind->code = code;
@@ -58,21 +67,27 @@ static void set_site(Fields *fields, PyObject *code, int lasti) {
 static int ask_for_site(State *state, Fields *fields, PyObject *coro, PyFrameObject *frame, int outermost) {
     PyObject *code, *found, *caller = NULL, *made = NULL;
     Site *site = NULL;
+    size_t place = 0, index = 0;
     int lasti = 0, done, at = 0;
     if (outermost) { /* then the answer depends on the caller and the coroutine function only */
-        made = PyObject_GetAttr(coro, str_cr_code);
+        made = code_of(state, coro);
         if (made == NULL)
             PyErr_Clear();
     }
     if (made != NULL) {
         caller = (PyObject *)PyFrame_GetCode(frame);
         at = PyFrame_GetLasti(frame);
-        site = &state->sites[(((uintptr_t)caller >> 4) ^ ((uintptr_t)made >> 5) ^ (uintptr_t)at) % KINDS];
-        if (site->caller == caller && site->made == made && site->at == at) {
-            set_site(fields, site->code, site->lasti);
-            Py_XDECREF(made);
-            Py_DECREF(caller);
-            return 0;
+        place = hash_of((uintptr_t)caller + 3 * (uintptr_t)made + ((uintptr_t)at << 4));
+        for (index = 0; index < KIND_PROBES; index++) {
+            site = &state->sites[(place + index) % KINDS];
+            if (site->caller == NULL)
+                break;
+            if (site->caller == caller && site->made == made && site->at == at) {
+                set_site(fields, site->code, site->lasti);
+                Py_XDECREF(made);
+                Py_DECREF(caller);
+                return 0;
+            }
         }
     }
     found = PyObject_CallFunctionObjArgs(state->site_of, coro, (PyObject *)frame, NULL);
@@ -80,7 +95,9 @@ static int ask_for_site(State *state, Fields *fields, PyObject *coro, PyFrameObj
     if (done)
         set_site(fields, code == Py_None ? NULL : code, lasti);
     if (done && site != NULL) {
-        Site old = *site;
+        Site old;
+        site = &state->sites[(place + (index < KIND_PROBES ? index : state->replaced++ % KIND_PROBES)) % KINDS];
+        old = *site;
         *site = (Site){caller, made, fields->code, at, lasti};
         Py_XINCREF(fields->code);
         caller = old.caller;
@@ -135,14 +152,27 @@ static int add_origin(State *state, PyObject *record, PyFrameObject *frame) {
     return result;
 }
 
+/* Who made a task, and where. -1 with an error. */
+int find_birth(State *state, Fields *fields, PyObject *loop, PyObject *clock, PyObject *coro) {
+    PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame();
+    int found, outermost = 0;
+    fields->parent = find_parent(state, loop, clock);
+    if (PyErr_Occurred())
+        return -1;
+    if (frame == NULL || fields->code != NULL)
+        return 0;
+    found = find_site(state, fields, frame, &outermost);
+    return found < 0 || (found == 0 && ask_for_site(state, fields, coro, frame, outermost) < 0) ? -1 : 0;
+}
+
 /* The record of a new task: a new reference. An eager one may have a record that was made for it during its first step.
  * `group` and `source`: what `group_prepare` found before that step, NULL: to be found now; takes both references. */
 PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born, PyObject *group,
                         PyObject *source) {
     PyObject *record = records_find(state->records, task), *clock;
-    PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame();
+    PyFrameObject *frame;
     Fields *fields;
-    int found, outermost = 0;
+    int found;
     if (UNLIKELY(record != NULL && REFERENT(record) == task))
         Py_INCREF(record);
     else if ((record = record_new(state, task)) == NULL)
@@ -157,16 +187,11 @@ PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *
         goto failed;
     Py_XDECREF(fields->loop);
     fields->loop = clock;
-    fields->parent = find_parent(state, loop, fields->loop);
-    if (PyErr_Occurred())
+    if (find_birth(state, fields, loop, clock, coro) < 0)
         goto failed;
-    if (frame != NULL && fields->code == NULL) {
-        found = find_site(state, fields, frame, &outermost);
-        if (found < 0 || (found == 0 && ask_for_site(state, fields, coro, frame, outermost) < 0))
-            goto failed;
-        if (UNLIKELY(state->watching && state->origin_depth) && add_origin(state, record, frame) < 0)
-            goto failed;
-    }
+    if (UNLIKELY(state->watching && state->origin_depth) && (frame = (PyFrameObject *)PyEval_GetFrame()) != NULL &&
+        add_origin(state, record, frame) < 0)
+        goto failed;
     if (state->watching) {
         found = group != NULL ? group_join(record, group, source) : group_enter(state, record, coro);
         group = source = NULL;

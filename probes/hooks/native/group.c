@@ -53,6 +53,7 @@ typedef struct GroupCounts {
     Plan *plan; /* NULL: labels of its tasks are read in Python */
     int64_t number, live, ended, failed, cancelled, gone, responses, errors;
     double sums[DISTRIBUTIONS];
+    double exceeded; /* by the age of one that is to be among the slowest */
     Distribution distributions[DISTRIBUTIONS];
     Exemplar slowest[SLOWEST];
     int32_t site;
@@ -71,18 +72,21 @@ static int bucket_of(double seconds) {
     return octave * PARTS + (int)((whole >> (octave - 1)) & (PARTS - 1));
 }
 
-static int count_in(Distribution *self, int bucket) {
-    int octave = bucket / PARTS;
-    if (UNLIKELY(self->octaves[octave] == NULL)) {
-        self->octaves[octave] = PyMem_Calloc(PARTS, sizeof(uint32_t));
-        if (self->octaves[octave] == NULL)
-            return -1;
-    }
-    self->octaves[octave][bucket % PARTS] += self->octaves[octave][bucket % PARTS] != UINT32_MAX;
-    return 0;
+/* The counts of an octave, made when it is first needed. */
+static uint32_t *octave_of(Distribution *self, int octave) {
+    if (self->octaves[octave] == NULL && (self->octaves[octave] = PyMem_Calloc(PARTS, sizeof(uint32_t))) == NULL)
+        PyErr_NoMemory();
+    return self->octaves[octave];
 }
 
-int distribution_add(Distribution *self, double seconds) { return count_in(self, bucket_of(seconds)); }
+int distribution_add(Distribution *self, double seconds) {
+    int bucket = bucket_of(seconds);
+    uint32_t *octave = octave_of(self, bucket / PARTS);
+    if (octave == NULL)
+        return -1;
+    octave[bucket % PARTS] += octave[bucket % PARTS] != UINT32_MAX;
+    return 0;
+}
 
 /* Buckets that hold something, and how much, in turn. */
 PyObject *distribution_list(const Distribution *self) {
@@ -117,25 +121,31 @@ static void add_exemplar(GroupCounts *self, int64_t id, double age, double ended
     int index, place = 0;
     if (self->known < SLOWEST)
         place = self->known++;
-    else {
+    else
         for (index = 1; index < SLOWEST; index++)
             if (self->slowest[index].age < self->slowest[place].age)
                 place = index;
-        if (LIKELY(self->slowest[place].age >= age))
-            return;
-    }
     self->slowest[place] = (Exemplar){id, age, ended, outcome};
+    if (self->known < SLOWEST)
+        return;
+    self->exceeded = age;
+    for (index = 0; index < SLOWEST; index++)
+        if (self->slowest[index].age < self->exceeded)
+            self->exceeded = self->slowest[index].age;
 }
 
 /* Counts an end in its groups: that of its coroutine or label, and that of its creation site, either of which may be
  * NULL. `age` is NAN where the birth was not seen, `ran` where not every step was. */
 static int count_end(GroupCounts *const groups[2], int64_t id, int outcome, double ended, double age, double ran, double queued) {
     double values[DISTRIBUTIONS] = {age, ran, queued, age - ran - queued};
-    int buckets[DISTRIBUTIONS], known = isnan(age) ? 0 : isnan(ran) ? RAN : DISTRIBUTIONS, index, which;
+    int octaves[DISTRIBUTIONS], parts[DISTRIBUTIONS], known = isnan(age) ? 0 : isnan(ran) ? RAN : DISTRIBUTIONS, index, which;
     for (index = 0; index < known; index++) {
+        int bucket;
         if (values[index] < 0.0)
             values[index] = 0.0;
-        buckets[index] = bucket_of(values[index]);
+        bucket = bucket_of(values[index]);
+        octaves[index] = bucket / PARTS;
+        parts[index] = bucket % PARTS;
     }
     for (which = 0; which < 2; which++) {
         GroupCounts *self = groups[which];
@@ -144,14 +154,14 @@ static int count_end(GroupCounts *const groups[2], int64_t id, int outcome, doub
         self->ended++;
         self->failed += outcome == FAILED;
         self->cancelled += outcome == CANCELLED;
-        if (known)
+        if (known && UNLIKELY(self->known < SLOWEST || age > self->exceeded))
             add_exemplar(self, id, age, ended, outcome);
         for (index = 0; index < known; index++) {
+            uint32_t *octave = self->distributions[index].octaves[octaves[index]];
             self->sums[index] += values[index];
-            if (count_in(&self->distributions[index], buckets[index]) < 0) {
-                PyErr_NoMemory();
+            if (UNLIKELY(octave == NULL) && (octave = octave_of(&self->distributions[index], octaves[index])) == NULL)
                 return -1;
-            }
+            octave[parts[index]] += octave[parts[index]] != UINT32_MAX;
         }
     }
     return 0;
@@ -219,7 +229,6 @@ static int visit_held(PyObject *object, void *arg) {
 /* What the label of a new task is read from, NULL where its coroutine refers to no such thing. */
 static PyObject *planned_source(State *state, const Plan *plan, PyObject *coro) {
     Search search = {plan->held, NULL};
-    PyObject *source, *reference;
     if (state->coroutine_traverse == NULL)
         state->coroutine_traverse = (traverseproc)PyType_GetSlot((PyTypeObject *)state->coroutine_type, Py_tp_traverse);
     if (state->coroutine_traverse == NULL || (PyObject *)Py_TYPE(coro) != state->coroutine_type)
@@ -227,8 +236,15 @@ static PyObject *planned_source(State *state, const Plan *plan, PyObject *coro) 
     state->coroutine_traverse(coro, visit_held, &search);
     if (search.found == NULL)
         return NULL;
-    source = follow(&plan->source, search.found);
-    if (source == NULL || !plan->weak)
+    return follow(&plan->source, search.found);
+}
+
+/* What `group_prepare` found, as a record may keep it: takes and returns a reference; NULL without an error where it cannot
+ * be referred to. */
+PyObject *group_keepable(PyObject *group, PyObject *source) {
+    Plan *plan = ((GroupCounts *)group)->plan;
+    PyObject *reference;
+    if (source == NULL || plan == NULL || !plan->weak || PyWeakref_CheckRef(source))
         return source;
     reference = PyWeakref_NewRef(source, NULL);
     Py_DECREF(source);
@@ -249,7 +265,7 @@ static int same_key(PyObject *kept, PyObject *key) {
 
 /* The keys of a task, and the place of its group in the cache. 0: it has none, so it must be read in Python. */
 static int find_keys(const Plan *plan, PyObject *source, PyObject **keys, size_t *place) {
-    PyObject *from = plan->weak ? REFERENT(source) : source;
+    PyObject *from = plan->weak && Py_TYPE(source) != plan->held && PyWeakref_CheckRef(source) ? REFERENT(source) : source;
     size_t hash = 0;
     int key, some = 0;
     if (from == Py_None)
@@ -428,14 +444,14 @@ static PyObject *key_of_other(PyObject *coro) {
 }
 
 /* The group of a coroutine, and what the label of its task is read from (NULL: nothing): new references. A coroutine that
- * has ended no longer has what that is found in. -1 with an error; 0 and no group: nothing is counted. */
+ * has ended no longer has what that is found in. See group_keepable. -1 with an error; 0 and no group: nothing is counted. */
 int group_prepare(State *state, PyObject *coro, PyObject **group, PyObject **source) {
     PyObject *key;
     *group = *source = NULL;
     if (state->on_group == NULL)
         return 0;
     if (LIKELY((PyObject *)Py_TYPE(coro) == state->coroutine_type)) {
-        key = PyObject_GetAttr(coro, str_cr_code);
+        key = code_of(state, coro);
         if (key == NULL)
             return -1;
     } else {
@@ -480,7 +496,9 @@ int group_enter(State *state, PyObject *record, PyObject *coro) {
     PyObject *group, *source;
     if (FIELDS(record)->group != NULL)
         return 0;
-    return group_prepare(state, coro, &group, &source) < 0 ? -1 : group_join(record, group, source);
+    if (group_prepare(state, coro, &group, &source) < 0)
+        return -1;
+    return group_join(record, group, group == NULL ? NULL : group_keepable(group, source));
 }
 
 /* Takes what was noted for an object; NULL without an error where that is nothing. */
@@ -493,22 +511,25 @@ static PyObject *take_noted(PyObject *statuses, PyObject *object) {
     return status;
 }
 
-/* Counts the response to a request that is over, where its status can be read. */
-static int count_response(State *state, PyObject *record, GroupCounts *base, GroupCounts *group, PyObject *source) {
-    Fields *fields = FIELDS(record);
+/* Counts the response to a request that is over, where its status can be read. `record`: NULL where the base has a plan. */
+static int count_response(State *state, PyObject *record, PyObject *task, int outcome, GroupCounts *base, GroupCounts *group,
+                          PyObject *source) {
     const Plan *plan = base->plan;
     PyObject *result, *status = NULL;
     long code;
     if (plan != NULL && plan->statuses != NULL)
-        status = take_noted(plan->statuses, REFERENT(record));
+        status = take_noted(plan->statuses, task);
     if (plan != NULL && plan->statuses != NULL && status == NULL)
         status = take_noted(plan->statuses, source);
-    if (fields->outcome != DONE) {
+    if (outcome != DONE) {
         Py_XDECREF(status);
         return 0;
     }
     if (plan != NULL && plan->status.count) {
-        result = PyObject_CallMethodObjArgs(REFERENT(record), str_result, NULL); /* of a task that is done and has one */
+        /* Of a task that is done and has one. */
+        result = LIKELY(Py_TYPE(task) == state->task_type && state->result != NULL)
+                     ? state->result(task, NULL)
+                     : PyObject_CallMethodObjArgs(task, str_result, NULL);
         if (result == NULL)
             return -1;
         status = follow(&plan->status, result);
@@ -630,7 +651,9 @@ int group_leave(State *state, PyObject *record) {
             group = (GroupCounts *)labelled;
         } else
             Py_XDECREF(labelled);
-        failed = source != NULL && base->adapter != NULL ? count_response(state, record, base, group, source) : 0;
+        failed = source != NULL && base->adapter != NULL
+                     ? count_response(state, record, REFERENT(record), fields->outcome, base, group, source)
+                     : 0;
         Py_XDECREF(source);
         extra = fields->extra;
         if (extra != NULL) {
@@ -650,6 +673,35 @@ int group_leave(State *state, PyObject *record) {
         Py_DECREF((PyObject *)group);
     Py_DECREF((PyObject *)base);
     return failed;
+}
+
+/* Counts birth and end of a task that came to a result, of which there is no record. 1: done; 0, and nothing is counted:
+ * its label has to be read in Python; -1 with an error. `source` may be what group_keepable was not called for. */
+int group_pass(State *state, PyObject *group, PyObject *source, PyObject *task, Fields *fields) {
+    GroupCounts *base = (GroupCounts *)group, *counts = base;
+    PyObject *keys[KEYS] = {NULL}, *site;
+    Plan *plan = base->plan;
+    size_t place;
+    int failed = 0;
+    if (source != NULL) {
+        counts = plan != NULL && find_keys(plan, source, keys, &place) ? (GroupCounts *)find_known(plan, keys, place) : NULL;
+        Py_XINCREF((PyObject *)counts);
+        drop_keys(keys, KEYS);
+        if (counts == NULL)
+            return 0;
+    } else
+        Py_INCREF((PyObject *)counts);
+    if (source != NULL)
+        failed = count_response(state, NULL, task, fields->outcome, base, counts, source);
+    site = failed ? NULL : find_site_group(state, fields->code, fields->lasti);
+    if (site == NULL && PyErr_Occurred())
+        failed = -1;
+    if (!failed)
+        failed = count_end((GroupCounts *[]){counts, (GroupCounts *)site}, fields->id, fields->outcome, fields->ended,
+                           fields->ended - fields->born, fields->busy, 0.0);
+    Py_XDECREF(site);
+    Py_DECREF((PyObject *)counts);
+    return failed ? -1 : 1;
 }
 
 /* Another value of the context variable that labels are read from. */

@@ -49,6 +49,7 @@ BEYOND PyTypeObject PyContext_Type;
 BEYOND PyTypeObject PyMethod_Type;
 /* For the step ring only, which does without where one is missing. */
 BEYOND PyObject *PyMethod_Function(PyObject *method);
+BEYOND PyObject *PyFunction_GetCode(PyObject *function);
 BEYOND PyTypeObject PyCoro_Type, PyFrame_Type, PyFunction_Type, PyGen_Type;
 /* For labels that are read from a context variable; they do without where it is missing. */
 BEYOND int PyContextVar_Get(PyObject *variable, PyObject *fallback, PyObject **value);
@@ -166,7 +167,8 @@ typedef struct {
     Py_ssize_t used, size;
 } SiteAggregates;
 
-#define KINDS 128
+#define KINDS 256 /* of code objects, and of creation sites that depend on caller and coroutine, kept in tables */
+#define KIND_PROBES 4 /* how many places are looked at: with one, two hot code objects often had the same */
 typedef struct {
     PyObject *code;
     int kind;
@@ -188,6 +190,7 @@ typedef struct {
     int32_t lasti;
 } SiteGroup;
 
+#define SPARE 64
 #define GENERATIONS 3
 #define PAUSES 64 /* the newest of LONG_PAUSE or more */
 
@@ -204,10 +207,12 @@ typedef struct State {
     PyTypeObject *timed_type; /* our subclass of asyncio's Handle */
     PyTypeObject *handle_type, *timer_type, *task_type, *future_type, *first_step_type, *deque_type; /* theirs */
     Py_ssize_t slots[SLOTS];
-    Py_ssize_t ready_offset, first_step_offset;
+    Py_ssize_t ready_offset, first_step_offset, code_offset; /* of the code in a coroutine; 0: not known */
+    PyTypeObject *code_type;
+    PyObject *context_names; /* the last names of keywords that were equal to ("context",), but another object */
     newfunc task_new;
     initproc task_init;
-    PyCFunction get_coro, future_done;
+    PyCFunction get_coro, future_done, result;
     PyObject *loop_getter, *exception_getter, *waiter_getter; /* descriptors of Task; NULL: not known */
     PyCFunction done, cancelled, future_cancelled, append, wakeup; /* of a task, of a deque; the callback of all steps but the first */
     Records *records;
@@ -240,6 +245,9 @@ typedef struct State {
     Distribution collections[GENERATIONS];
     Pause pauses[PAUSES];
     unsigned last_pause;
+    PyObject *spare_steps[SPARE]; /* memory of objects of call_soon.c */
+    int spare;
+    unsigned replaced; /* entries of `kinds` and `sites` */
     char watching, closed; /* closed: the probe has left, and the tables stay empty: no collector looks into them */
 } State;
 
@@ -273,6 +281,8 @@ PyObject *start_counting(PyObject *module, PyObject *record);
 extern PyType_Spec group_spec;
 extern const size_t group_number_offset; /* of the number of a group in it */
 int group_prepare(State *state, PyObject *coro, PyObject **group, PyObject **source);
+PyObject *group_keepable(PyObject *group, PyObject *source);
+int group_pass(State *state, PyObject *group, PyObject *source, PyObject *task, Fields *fields);
 int group_join(PyObject *record, PyObject *group, PyObject *source);
 int group_enter(State *state, PyObject *record, PyObject *coro);
 int group_leave(State *state, PyObject *record);
@@ -329,6 +339,7 @@ PyObject *raise_in_asyncios(Hook *hook, PyObject *handle, PyObject *arguments);
 
 /* call_soon.c */
 extern PyType_Spec step_spec;
+void steps_free(State *state);
 PyObject *call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
 PyObject *foreign_call_soon(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
 
@@ -427,6 +438,7 @@ static inline void callback_ends(LoopClock *clock, const Outer *outer, double el
 
 /* create_task.c */
 int kind_of(State *state, PyObject *code);
+int find_birth(State *state, Fields *fields, PyObject *loop, PyObject *clock, PyObject *coro);
 PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born, PyObject *group,
                         PyObject *source);
 PyObject *create_task(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names);
@@ -521,6 +533,19 @@ static inline float single_of(double seconds) {
     if ((double)made.number > seconds && made.bits)
         made.bits--;
     return made.number;
+}
+
+/* The code of a coroutine; a new reference. To ask for the attribute takes 30 to 50 times as many instructions. */
+static inline PyObject *code_of(State *state, PyObject *coro) {
+    if (LIKELY(state->code_offset != 0 && (PyObject *)Py_TYPE(coro) == state->coroutine_type)) {
+        /* From 3.14 on the lower bits may say how the reference is counted. */
+        PyObject *code = (PyObject *)(*(uintptr_t *)((char *)coro + state->code_offset) & ~(uintptr_t)7);
+        if (LIKELY(code != NULL && Py_TYPE(code) == state->code_type)) {
+            Py_INCREF(code);
+            return code;
+        }
+    }
+    return PyObject_GetAttr(coro, str_cr_code);
 }
 
 static inline int is_set(PyObject *object, PyObject *name) {

@@ -150,6 +150,7 @@ static PyObject *learn_task(PyObject *op, PyObject *args) {
     self->task_init = PyType_GetSlot((PyTypeObject *)type, Py_tp_init);
     self->done = function_of(task, "done", METH_NOARGS);
     self->get_coro = function_of(task, "get_coro", METH_NOARGS);
+    self->result = function_of(task, "result", METH_NOARGS);
     self->loop_getter = getter_of(type, "_loop");
     self->exception_getter = getter_of(type, "_exception");
     self->waiter_getter = getter_of(type, "_fut_waiter");
@@ -158,6 +159,37 @@ static PyObject *learn_task(PyObject *op, PyObject *args) {
     Py_INCREF((PyObject *)self->deque_type);
     self->append = function_of(deque, "append", METH_O);
     Py_RETURN_NONE;
+}
+
+/* learn_code(*coroutines): where their code is. They are in different states, and of different functions. */
+static PyObject *learn_code(PyObject *op, PyObject *coroutines) {
+    State *self = (State *)op;
+    PyObject *coro, *code;
+    Py_ssize_t size, offset, found = 0, index, count = PyTuple_Size(coroutines);
+    if (count == 0)
+        Py_RETURN_FALSE;
+    size = size_of((PyObject *)Py_TYPE(PyTuple_GetItem(coroutines, 0)));
+    if (size < 0)
+        return NULL;
+    for (offset = sizeof(PyObject); found == 0 && offset + (Py_ssize_t)sizeof(void *) <= size; offset += sizeof(void *)) {
+        for (index = 0; index < count; index++) {
+            coro = PyTuple_GetItem(coroutines, index);
+            code = PyObject_GetAttr(coro, str_cr_code);
+            if (code == NULL)
+                return NULL;
+            Py_DECREF(code); /* its function has it */
+            if (Py_TYPE(coro) != Py_TYPE(PyTuple_GetItem(coroutines, 0)) || *(PyObject **)((char *)coro + offset) != code)
+                break;
+            if (self->code_type == NULL) {
+                Py_INCREF((PyObject *)Py_TYPE(code));
+                self->code_type = Py_TYPE(code);
+            }
+        }
+        if (index == count)
+            found = offset;
+    }
+    self->code_offset = found;
+    return PyBool_FromLong(found != 0);
 }
 
 /* learn_cancels(future): how a future is asked whether it is cancelled; a task, which is one, is asked the same way. */
@@ -241,7 +273,7 @@ static PyObject *footprint(PyObject *op, PyObject *unused) {
     X(python_step) X(making) X(loops) X(last_record) X(last_keywords) X(one) X(current_tasks) X(current_task) X(tasks_module_dict) X(on_loop) X(on_slow) X(on_error) X(on_cancel)   \
     X(adopt) X(report_end) X(kind_of) X(site_of) X(stack_of) X(coroutine_type) X(on_group) X(on_source) X(on_label)  \
     X(on_status) X(on_site_group) X(loop_getter) X(exception_getter) X(waiter_getter) X(label_variable) X(on_seen) X(later) X(on_later) \
-    X(group_type)
+    X(group_type) X(code_type) X(context_names)
 
 static int state_traverse(PyObject *op, visitproc visit, void *arg) {
     State *self = (State *)op;
@@ -282,6 +314,7 @@ static void state_dealloc(PyObject *op) {
     PyObject_GC_UnTrack(op);
     forget(self);
     trace_free(self);
+    steps_free(self);
     for (index = 0; index < GENERATIONS; index++)
         distribution_free(&self->collections[index]);
     if (self->alarm != NULL)
@@ -346,6 +379,7 @@ static PyMethodDef state_methods[] = {
     {"learn_handle", learn_handle, METH_VARARGS, "The slots of a Handle; returns the type of timed handles."},
     {"learn_task", learn_task, METH_VARARGS, "The callback of a first step, and what is asked of tasks and deques."},
     {"learn_rest", learn_rest, METH_VARARGS, "What is asked in Python."},
+    {"learn_code", learn_code, METH_VARARGS, "Where a coroutine has its code; False where that is not known."},
     {"learn_cancels", learn_cancels, METH_O, "How a future is asked whether it is cancelled."},
     {"rest", rest, METH_VARARGS, "Waits without the GIL until a loop no longer rests."},
     {"end_rest", end_rest, METH_NOARGS, "Ends that."},

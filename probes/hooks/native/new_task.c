@@ -103,15 +103,75 @@ static int account_eager(State *state, PyObject *record, PyObject *task, PyObjec
     return done ? finish(state, record, task, ended, coro) : fields->dirty ? 0 : add_changed(state, record);
 }
 
-static int note(State *state, PyObject *task, PyObject *coro, double born, double nested, int eager, PyObject *group,
-                PyObject *source) {
-    PyObject *loop = task_attribute(state, task, state->loop_getter, str_own_loop), *record = NULL;
+/* Counts an eager task that has ended in its first step and would be counted only, without making a record of it: birth,
+ * step and end at once. 1: done; 0: it needs a record; -1 with an error. `loop` is its loop. */
+static int count_at_once(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born, double nested,
+                         PyObject *group, PyObject *source) {
+    Fields fields = {.born = born, .steps = 1, .eager = 1, .outcome = DONE};
+    PyObject *record = records_find(state->records, task), *error, *clock_object;
+    LoopClock *clock;
+    SiteCounts *counts;
+    int result = 0;
+    if (!state->watching || state->named < state->most_named || group == NULL || state->origin_depth ||
+        Py_TYPE(task) != state->task_type || state->exception_getter == NULL || state->cancelled == NULL ||
+        (record != NULL && REFERENT(record) == task))
+        return 0;
+    if (ask_task(state, task, state->done, str_done) != 1 || ask_task(state, task, state->cancelled, str_cancelled) != 0)
+        return PyErr_Occurred() ? -1 : 0;
+    error = task_attribute(state, task, state->exception_getter, str_exception);
+    if (error == NULL)
+        return -1;
+    Py_DECREF(error);
+    if (error != Py_None)
+        return 0;
+    clock_object = find_loop(state, loop);
+    if (clock_object == NULL)
+        return -1;
+    clock = (LoopClock *)clock_object;
+    fields.loop = clock_object;
+    fields.ended = now();
+    fields.busy = fields.ended - born - (clock->nested - nested);
+    if (fields.busy < 0.0)
+        fields.busy = 0.0;
+    if (find_birth(state, &fields, loop, clock_object, coro) < 0)
+        result = -1;
+    else if ((counts = aggregates_find(state->site_aggregates, fields.code, fields.lasti)) != NULL) {
+        Py_INCREF((PyObject *)counts);
+        fields.id = ++state->last_id;
+        result = group_pass(state, group, source, task, &fields);
+        if (result == 1) {
+            clock->nested = nested + (fields.ended - born);
+            clock->steps++;
+            counts_add(counts, &fields);
+            if (state->ring != NULL) {
+                trace_born(state, &fields, coro);
+                trace_end(state, &fields);
+            }
+        }
+        Py_DECREF((PyObject *)counts);
+    }
+    Py_XDECREF(fields.code);
+    Py_DECREF(clock_object);
+    return result;
+}
+
+/* `loop`: that was asked for, or NULL. Takes the references of `group` and `source`. */
+static int note(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born, double nested, int eager,
+                PyObject *group, PyObject *source) {
+    PyObject *record = NULL;
     int result;
-    if (loop == NULL) {
+    if (loop == NULL || loop == Py_None || Py_TYPE(task) != state->task_type)
+        loop = task_attribute(state, task, state->loop_getter, str_own_loop);
+    else
+        Py_INCREF(loop);
+    result = loop == NULL ? -1 : eager ? count_at_once(state, loop, task, coro, born, nested, group, source) : 0;
+    if (result) {
+        Py_XDECREF(loop);
         Py_XDECREF(group);
         Py_XDECREF(source);
-        return -1;
+        return result < 0 ? -1 : 0;
     }
+    source = group == NULL ? NULL : group_keepable(group, source);
     record = register_task(state, loop, task, coro, born, group, source);
     Py_DECREF(loop);
     if (record == NULL)
@@ -123,17 +183,30 @@ static int note(State *state, PyObject *task, PyObject *coro, double born, doubl
 
 static int hooked(PyObject *task, PyObject *args, PyObject *kwargs) {
     State *state = active;
-    PyObject *coro, *loop = NULL, *record, *flag, *group = NULL, *source = NULL;
+    PyObject *coro, *loop = NULL, *record, *group = NULL, *source = NULL;
     double born, nested = 0.0;
     int eager = 0, result;
     if (state == NULL || state->closed)
         return original(task, args, kwargs);
     coro = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL;
     if (kwargs != NULL) {
-        if (coro == NULL)
-            coro = PyDict_GetItemWithError(kwargs, str_coro);
-        loop = PyDict_GetItemWithError(kwargs, str_loop);
-        flag = PyDict_GetItemWithError(kwargs, str_eager_start);
+        PyObject *name, *value, *flag = NULL;
+        Py_ssize_t place = 0;
+        int others = coro == NULL;
+        while (!others && PyDict_Next(kwargs, &place, &name, &value)) {
+            if (name == str_loop)
+                loop = value;
+            else if (name == str_eager_start)
+                flag = value;
+            else
+                others = name != str_name && name != str_context; /* or not interned */
+        }
+        if (UNLIKELY(others)) {
+            if (coro == NULL)
+                coro = PyDict_GetItemWithError(kwargs, str_coro);
+            loop = PyDict_GetItemWithError(kwargs, str_loop);
+            flag = PyDict_GetItemWithError(kwargs, str_eager_start);
+        }
         eager = flag != NULL && flag != Py_None && flag != Py_False;
     }
     record = records_find(state->records, task);
@@ -152,7 +225,7 @@ static int hooked(PyObject *task, PyObject *args, PyObject *kwargs) {
     if (result < 0 || state->closed) {
         Py_XDECREF(group);
         Py_XDECREF(source);
-    } else if (UNLIKELY(note(state, task, coro, born, nested, eager, group, source) < 0) &&
+    } else if (UNLIKELY(note(state, loop, task, coro, born, nested, eager, group, source) < 0) &&
                swallow(state, "Task.__init__") < 0)
         result = -1;
     Py_DECREF(coro);

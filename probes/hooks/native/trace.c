@@ -57,7 +57,7 @@ struct Ring {
     uint16_t slots[2 * MOST_CODES];
 };
 
-static PyObject *str_cr_await, *str_cr_frame, *str_code, *str_get_coro, *str_when, *str_f_locals,
+static PyObject *str_cr_await, *str_cr_frame, *str_get_coro, *str_when, *str_f_locals,
     *str_f_globals, *str_self, *str_sock, *str_h, *str_timeout_handle, *str_co_name, *str_get_when;
 
 static uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(at * RING_UNITS); }
@@ -393,14 +393,10 @@ static uint32_t code_of_callback(State *state, PyObject *callback) {
     PyObject *function = callback, *code;
     if (Py_TYPE(callback) == &PyMethod_Type && PyMethod_Function != NULL)
         function = PyMethod_Function(callback);
-    if (function == NULL || (void *)&PyFunction_Type == NULL || Py_TYPE(function) != &PyFunction_Type)
+    if (function == NULL || (void *)&PyFunction_Type == NULL || PyFunction_GetCode == NULL || Py_TYPE(function) != &PyFunction_Type)
         return 0;
-    code = attribute(function, str_code);
-    if (code == NULL)
-        return 0;
-    uint32_t number = place_of(state->ring, code, -1);
-    Py_DECREF(code);
-    return number;
+    code = PyFunction_GetCode(function); /* borrowed */
+    return place_of(state->ring, code, -1);
 }
 
 /* When a timer was due; 0.0 where that cannot be. */
@@ -424,8 +420,10 @@ void trace_callback(State *state, LoopClock *clock, PyObject *callback, double r
 
 /* A task was made. */
 void trace_born(State *state, Fields *fields, PyObject *coro) {
-    PyObject *code = Py_TYPE(coro) == &PyCoro_Type ? attribute(coro, str_cr_code) : NULL;
+    PyObject *code = Py_TYPE(coro) == &PyCoro_Type ? code_of(state, coro) : NULL;
     uint32_t made = place_of(state->ring, fields->code, fields->lasti), name = place_of(state->ring, code, -1);
+    if (code == NULL)
+        put_off();
     Py_XDECREF(code);
     append(state->ring, TRACE_BORN, fields->loop == NULL ? 15 : loop_of((LoopClock *)fields->loop), units(fields->born),
            made, name, (uint32_t)fields->id, (uint32_t)fields->parent);
@@ -466,7 +464,7 @@ static int names_setup(void) {
         PyObject **at;
         const char *text;
     } all[] = {
-        {&str_cr_await, "cr_await"}, {&str_cr_frame, "cr_frame"}, {&str_code, "__code__"},
+        {&str_cr_await, "cr_await"}, {&str_cr_frame, "cr_frame"},
         {&str_get_coro, "get_coro"}, {&str_when, "_when"},
         {&str_f_locals, "f_locals"}, {&str_f_globals, "f_globals"}, {&str_self, "self"},
         {&str_sock, "sock"},         {&str_h, "h"},               {&str_timeout_handle, "timeout_handle"},

@@ -197,19 +197,43 @@ REQUESTS = """
             self.method = self._method
 
     async def handle(request):
-        return types.SimpleNamespace(status=200), False
+        if request.fails:
+            raise ValueError
+        return types.SimpleNamespace(status=request.status, _status=request.status), False
 
     handle.__code__ = handle.__code__.replace(
         co_qualname="RequestHandler._handle_request", co_filename="/x/site-packages/aiohttp/web_protocol.py"
     )
 
     async def main():
-        requests = [Request(f"/{number % 2}") for number in range(20)]
-        for request in requests:
-            task = asyncio.Task(handle(request), loop=asyncio.get_running_loop(), eager_start=True)
-            assert task.done()
-        groups = next(module.groups for name, module in sys.modules.items() if name.endswith(".hooks.groups"))
-        print(sorted((group.label, group.ended) for group in groups.all if group.label and group.ended))
+        from _looptop_probes.hooks import groups, install
+        probe, none = sys._looptop_probe, types.SimpleNamespace(ended=0)
+
+        def site():
+            return max(probe.sampler.site_counts.copy().values(), key=lambda counts: counts.ended, default=none)
+
+        async def ask(number):
+            for one in range(number):
+                request = Request(f"/{one % 2}")
+                request.status = 500 if one % 4 == 1 else 200
+                request.fails = one % 10 == 9
+                task = asyncio.Task(handle(request), loop=asyncio.get_running_loop(), eager_start=True)
+                assert task.done()
+                assert request.fails == (task.exception() is not None)
+                assert install.record_of(task) is None
+
+        await ask(20)
+        while site().ended < 20:
+            await asyncio.sleep(0.05)  # then the site of these tasks is known
+        install.state.named = 1 << 30  # so they are not reported by name: no record is made of them
+        await ask(20)
+        kept = [group for group in groups.groups.all if group.label and group.ended]
+        print(sorted((group.label, group.ended, group.failed, group.responses, group.errors) for group in kept))
+        print(sum(group.live for group in groups.groups.all if group.coro == handle.__qualname__))
+        while site().ended < 40:
+            await asyncio.sleep(0.05)
+        counts = site()
+        print(counts.born, counts.ended, counts.failed, counts.steps)
 
     asyncio.run(main())
 """
@@ -220,4 +244,6 @@ def test_requests_that_never_wait_have_their_label(python: str, tmp_path: Path) 
     if version_of(python) < (3, 12):
         pytest.skip("no task starts eagerly before 3.12")
     with Program(source(REQUESTS, ""), folder=tmp_path, python=python, env={"LOOPTOP_PURE": "0"}) as program:
-        assert program.line() == "[('GET /0', 10), ('GET /1', 10)]", program.err
+        assert program.line() == "[('GET /0', 20, 0, 20, 0), ('GET /1', 20, 4, 16, 8)]", program.err
+        assert program.line() == "0", program.err
+        assert program.line() == "40 40 4 40", program.err

@@ -24,8 +24,6 @@ from .ring import LostError, Ring, SegmentFullError
 from .steps import StepCopy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..sampling.sampler import Changes
     from ..serving.host import Host
 
@@ -41,6 +39,8 @@ AT_ONCE = 0.001
 """Seconds of writing before other work of the thread gets a turn."""
 MOST_LOOKED_AT = 1000
 """Limit of tasks examined for that."""
+PART = 20
+"""How many places of the table of tasks are read at once."""
 IDLE = 5.0
 REREAD = 30.0
 MOST_REREAD = 1000
@@ -54,7 +54,7 @@ class Box:
         self._probe = probe
         self._ring: Ring | None = None
         self._session: Session | None = None
-        self._waits: Iterator[int] = iter(())
+        self._place = 0  # in the table of tasks: up to there their turn has been
         self._read = Ids()  # tasks whose waits are in this segment and have not changed since
         self._unread = True  # there may be others
         self._happened = 0.0  # when something last did, in seconds of the monotonic clock
@@ -194,19 +194,19 @@ class Box:
             return []
         found: list[int] = []
         begun = False
-        for _ in range(MOST_LOOKED_AT):
-            number = next(self._waits, None)
-            if number is None:
+        for _ in range(MOST_LOOKED_AT // PART):
+            if not self._place:
                 if begun:
                     self._unread = False
                     break
                 begun = True
-                self._waits = iter(self._probe.sampler.ids())
-            elif number not in self._read:
-                self._read.add(number)
-                found.append(number)
-                if len(found) == MOST_WAITS:
-                    break
+            records, self._place = known.part(self._place, PART)
+            for record in records:
+                if record.id not in self._read:
+                    self._read.add(record.id)
+                    found.append(record.id)
+            if len(found) > MOST_WAITS - PART:
+                break
         return found
 
     def _fail(self, error: Exception) -> None:
@@ -216,7 +216,6 @@ class Box:
 
     def _drop(self, remove: bool) -> None:
         ring, self._ring, self._session = self._ring, None, None
-        self._waits = iter(())
         if ring is not None:
             ring.close(remove)
 

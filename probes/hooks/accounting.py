@@ -12,7 +12,7 @@ import weakref
 from _thread import get_ident
 from asyncio import tasks
 from collections import deque
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
@@ -338,9 +338,22 @@ def forget_all() -> None:
     groups.groups.forget()
 
 
-def new_table() -> dict[int, TaskRecord]:
+class Table(dict[int, TaskRecord]):
+    """Records by their id. In C one takes 10 to 20 bytes of it, here 80 with its id."""
+
+    def take(self, count: int) -> list[TaskRecord]:
+        """Removes and returns so many records, in turn."""
+        return [self.pop(number) for number in list(islice(self, count))]
+
+    def part(self, start: int, count: int) -> tuple[list[TaskRecord], int]:
+        """The records in a part of the table, and where the next part begins, or 0."""
+        records = list(self.values())
+        return records[start : start + count], start + count if start + count < len(records) else 0
+
+
+def new_table() -> Table:
     """An empty table of records by their id."""
-    table: dict[int, TaskRecord] = {} if shared is None else type(shared.records)(TaskRecord, True)
+    table: Table = Table() if shared is None else type(shared.records)(TaskRecord, True)
     return table
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import protocol, sites
 from . import steps_in_python
 from .accounting import (
+    Table,
     Unfollowed,
     _current,
     add_changed,
@@ -53,6 +54,7 @@ __all__ = [
     "HOOKS",
     "NATIVE",
     "NewTasks",
+    "Table",
     "add_changed",
     "adopt",
     "begin_loop",

@@ -18,8 +18,6 @@ from ..hooks.groups import groups
 from ..hooks.records import LoopRecord, SiteCounts, TaskRecord, begin, start_counting, tracebacks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..base.sites import Tables
     from .events import Events
 
@@ -157,10 +155,6 @@ class Sampler:
         self._events.ends(changes.ended)
         self._totals_stale = self._totals_stale or bool(changes.sites)
         return changes
-
-    def ids(self) -> Sequence[int]:
-        """The ids of the live tasks that are known."""
-        return install.keys_of(self.by_id)
 
     def totals(self) -> tuple[int, int, int]:
         """Births, ends and failures since counting began."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from itertools import islice
+from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ class Session:
         self.due = 0.0
         self._encoder = Encoder(self._sampler.tables, probe.loops)
         self._known = Ids()
-        self._dirty: dict[int, TaskRecord] = {}
+        self._dirty = install.new_table()
         self._gone: list[int] = []
         self._backlog = array("q")  # keys of records, the next one last; the collector need not pass over them
         self._sites: set[int] = set()
@@ -239,12 +240,12 @@ class Session:
         return list(filter(None, map(install.records.get, keys)))
 
     def _take_dirty(self) -> list[TaskRecord]:
-        """Takes visible tasks first, then those that have waited longest."""
+        """Takes visible tasks first, then others in turn, the oldest of them first."""
         dirty = self._dirty
         taken = [dirty.pop(number) for number in self.watch.window if number in dirty]
         room = int((STREAM / self.watch.rate - self._events_cost - self._over) / self._row_cost) - len(taken)
         room = min(max(room, LEAST_ROWS), self._most_rows)
-        return taken + [dirty.pop(number) for number in list(islice(dirty, room))]
+        return taken + sorted(dirty.take(room), key=attrgetter("id"))
 
     def _idle(self, now: float) -> bool:
         """Whether a tick of the black box may leave out all but the loops and the history, as nothing else is new."""

@@ -145,6 +145,7 @@ typedef struct {
     size_t by; /* where in its fields a record has its key: `key` or `id` */
     uint64_t *entries; /* see table.c */
     Py_ssize_t used, size; /* size: a power of two */
+    Py_ssize_t next; /* where `take` goes on */
     int shift;
 } Records;
 

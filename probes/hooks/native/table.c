@@ -242,6 +242,57 @@ static int key_of(PyObject *object, int64_t *key) {
     return *key == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
+/* take(count): removes and returns that many records, each call from where the last one ended, so that all get their turn. */
+static PyObject *records_take(PyObject *op, PyObject *number) {
+    Records *self = (Records *)op;
+    Py_ssize_t count = PyLong_AsSsize_t(number), looked, most;
+    PyObject *list = count == -1 && PyErr_Occurred() ? NULL : PyList_New(0);
+    most = self->size;
+    for (looked = 0; list != NULL && looked < most && PyList_Size(list) < count && self->used; looked++) {
+        PyObject *record;
+        if (self->next >= self->size)
+            self->next = 0;
+        record = RECORD(self->entries[self->next]);
+        if (record == NULL) {
+            self->next++;
+            continue;
+        }
+        Py_INCREF(record);
+        if (PyList_Append(list, record) < 0)
+            Py_CLEAR(list);
+        else
+            records_remove(self, KEY(self, record)); /* another may have moved here: look again */
+        Py_DECREF(record);
+    }
+    return list;
+}
+
+/* part(start, count): the records in a part of the table, and the next start, or 0. */
+static PyObject *records_part(PyObject *op, PyObject *args) {
+    Records *self = (Records *)op;
+    Py_ssize_t index, end, count;
+    PyObject *list;
+    if (!PyArg_ParseTuple(args, "nn", &index, &count) || (list = PyList_New(0)) == NULL)
+        return NULL;
+    end = count < self->size - index ? index + count : self->size;
+    for (; index >= 0 && index < end && index < self->size; index++)
+        if (self->entries[index] != 0 && PyList_Append(list, RECORD(self->entries[index])) < 0) {
+            Py_DECREF(list);
+            return NULL;
+        }
+    return Py_BuildValue("(Nn)", list, index < self->size ? index : (Py_ssize_t)0);
+}
+
+static int records_contains(PyObject *op, PyObject *key_object) {
+    int64_t key;
+    if (key_of(key_object, &key) == 0)
+        return find((Records *)op, key) != NULL;
+    if (!PyErr_ExceptionMatches(PyExc_OverflowError)) /* a viewer may ask for any number */
+        return -1;
+    PyErr_Clear();
+    return 0;
+}
+
 static PyObject *records_get(PyObject *op, PyObject *key_object) {
     int64_t key;
     uint64_t *entry;
@@ -324,6 +375,8 @@ static PyMethodDef records_methods[] = {
     {"values", records_values, METH_NOARGS, "All records, as a list."},
     {"keys", records_keys, METH_NOARGS, "The keys of all records, as bytes."},
     {"some", records_some, METH_VARARGS, "The records of a part of such keys, as a list."},
+    {"take", records_take, METH_O, "Removes and returns so many records, in turn."},
+    {"part", records_part, METH_VARARGS, "The records in a part of the table, and where the next part begins, or 0."},
     {"prune", records_prune, METH_VARARGS, "Forgets records of tasks that are no more, in a part of the table."},
     {"clear", records_clear, METH_NOARGS, "Forgets all."},
     {NULL},
@@ -334,6 +387,7 @@ static PyType_Slot records_slots[] = {
     {Py_tp_dealloc, records_dealloc},
     {Py_tp_methods, records_methods},
     {Py_mp_length, records_length},
+    {Py_sq_contains, records_contains},
     {Py_mp_subscript, records_item},
     {Py_mp_ass_subscript, records_set_item},
     {0, NULL},

@@ -1,0 +1,43 @@
+"""Tables of records by id: in C, and their stand-in for the hooks in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from probes.hooks import install
+from probes.hooks.records import TaskRecord
+
+TABLES = {"in use": install.new_table, "Python": install.Table}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_each_record_gets_its_turn(kind: str) -> None:
+    """Read in parts, and taken in pieces while others come and go."""
+    table = TABLES[kind]()
+    things: list[Any] = [set() for _ in range(3000)]
+    for number, thing in enumerate(things, 1):
+        record = TaskRecord(thing)
+        record.id = number
+        table[number] = record
+    found, place = list[int](), 0
+    while True:
+        records, place = table.part(place, 20)
+        found += [record.id for record in records]
+        assert len(records) <= 20
+        if not place:
+            break
+    assert sorted(found) == list(range(1, 3001))
+    assert 7 in table
+    assert 10**30 not in table
+    taken: list[int] = []
+    for turn in range(10):
+        taken += [record.id for record in table.take(250)]
+        table.pop(taken[-1], None)
+        assert len(taken) == 250 * (turn + 1)
+    taken += [record.id for record in table.take(10_000)]
+    assert sorted(taken) == list(range(1, 3001))
+    assert not table
+    assert table.take(5) == []
+    assert table.part(0, 5)[0] == []

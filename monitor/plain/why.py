@@ -22,6 +22,8 @@ RATE = 10
 SLOW = 20_000
 """µs: while a trace is taken, stacks are captured of callbacks that run this long."""
 PATIENCE = 30.0
+WAITS_READ, WAITS_TRACED = 600, 20_000
+"""Waits a second whose lines a probe reads, without a viewer that traces and with one (probes/hooks/native/trace.c)."""
 IN_SIGHT = 200
 """Live tasks of which it is read what they wait on."""
 
@@ -121,7 +123,9 @@ def why(trace: Trace, options: WhyOptions) -> Why:
             raise UsageError(f"task {options.task} did nothing meanwhile", "is it its id, and does it still live?")
         born = trace.born(options.task)
         return Why([explain(timeline, life, born, now=trace.waits_now(options.task))], notes=notes)
-    found = slowest(timeline, options.slowest, options.group)
+    found = slowest(timeline, options.slowest, options.group, labelled=True)
+    if found and found[0].label and not options.group:
+        notes.append("only tasks with a label, such as requests: --group COROUTINE for others")
     if not found:
         alive = [
             life
@@ -150,8 +154,10 @@ def notes_of(trace: Trace) -> list[str]:
         notes.append(f"{timeline.overwritten:,} events were overwritten before they could be read")
     if timeline.left_out:
         notes.append(f"{timeline.left_out:,} events beyond the first {timeline_limit():,} were left out")
-    if timeline.undescribed:
-        notes.append(f"{timeline.undescribed:,} long waits have no line: there were more than 5,000 a second")
+    missing, long = timeline.waits_without_line()
+    if missing:
+        rates = f"at most {WAITS_READ} a second are read ({WAITS_TRACED:,} while a viewer traces), longer ones first"
+        notes.append(f"{missing:,} of {long:,} waits of 1 ms and more have no line: {rates}")
     return notes
 
 

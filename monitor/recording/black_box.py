@@ -7,8 +7,6 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
-import msgspec
-
 from monitor.attach import boxes
 from monitor.errors import LooptopError, UsageError
 from monitor.protocol import frames
@@ -164,7 +162,6 @@ class _Reader:
         self._first = True
         self._places: list[int] = []  # what the numbers in step events mean
         self._names: dict[int, str] = {}
-        self._undescribed = 0
 
     def take(self, lines: bytes) -> None:
         for line in lines.splitlines():
@@ -221,17 +218,14 @@ class _Reader:
         for number, name in frame.names:
             self._names.pop(number, None)
             self._names[number] = name
-        self._undescribed = frame.undescribed
 
     def _add_steps(self, steps: list[frames.Steps]) -> None:
         """Add the step events that the box holds, after what their numbers mean."""
         names = list(self._names.items())[-MOST_NAMES:]
         places = frames.Places(0, self._places)
-        self._collector.add(
-            frames.Steps(offset=0, from_=0, to=0, undescribed=self._undescribed, places=places, names=names)
-        )
+        self._collector.add(frames.Steps(offset=0, from_=0, to=0, places=places, names=names))
         for frame in steps:
-            self._collector.add(msgspec.structs.replace(frame, undescribed=self._undescribed))
+            self._collector.add(frame)
 
     def finish(self, dead: boxes.Box | None, steps: list[frames.Steps]) -> None:
         """Write the last block, with the steps and a marker at the end of the program."""

@@ -68,7 +68,6 @@ class Trace:
         for number, name in frame.objects:
             self.timeline.objects[number] = self.store.tables.string(name)
         self.timeline.objects.update(frame.names)
-        self.timeline.undescribed = frame.undescribed
         self.timeline.feed(frame.events, frame.offset * 1000, frame.lost)
 
     def _name(self, task: int, name: str, coro: str, label: str | None) -> None:

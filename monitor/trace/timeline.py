@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from monitor.store.model import Site
@@ -17,6 +18,8 @@ _NUMBERED = re.compile(r"Task-\d+")
 OUTCOMES = {3: "done", 4: "cancelled", 5: "failed"}
 DESCRIBED = 1_000_000
 """Shortest wait, in nanoseconds, that the probe describes."""
+COARSE = 300_000
+"""By how many nanoseconds a wait may be shorter to the probe, which counts in coarse units."""
 MOST_EVENTS = 2_000_000
 """Limit of events in a timeline; later ones are only counted."""
 
@@ -111,7 +114,7 @@ class Timeline:
         self.collections: list[Collection] = []
         self.blocked: list[Blocked] = []
         self.begin = self.end = 0
-        self.overwritten = self.undescribed = self.left_out = 0
+        self.overwritten = self.left_out = 0
         self.objects: dict[int, str] = {}
         """Names of the objects that tasks wait on, by number."""
         self._count = 0
@@ -252,6 +255,16 @@ class Timeline:
         if index < len(waits) and waits[index].at <= ready + UNIT:
             return waits[index]
         return None
+
+    def waits_without_line(self) -> tuple[int, int]:
+        """Return how many long waits have no description, and how many long waits there are."""
+        missing = long = 0
+        for life in self.lives.values():
+            for before, run in pairwise(life.steps):
+                if run.ready is not None and run.ready - before.end >= DESCRIBED + COARSE:
+                    long += 1
+                    missing += self.wait_that_ended(life, run.ready) is None
+        return missing, long
 
     def line_of(self, run: Run) -> Site | None:
         """Return the line at which a run spent its time, if it was sampled, else the function of a callback."""

@@ -93,7 +93,7 @@ class Reader:
         if self._recording is not None:
             self._position = 0 if past else self._recording.trace_mark()
             if past:
-                written, size, _ = self._recording.trace_stats()
+                written, size = self._recording.trace_stats()
                 self._position = max(written - size, 0)
 
     def pending(self) -> bool:
@@ -121,7 +121,6 @@ class Reader:
             "from": first,
             "to": after,
             "lost": lost,
-            "undescribed": recording.trace_stats()[2],
             "places": {"from": self._told, "items": new},
             "objects": names,
             "events": b64encode(data).decode("ascii"),
@@ -160,7 +159,6 @@ class Names:
             "offset": ring.offset(),
             "from": 0,
             "to": 0,
-            "undescribed": ring.recording.trace_stats()[2],
             "places": {"from": self._told, "items": new},
             "names": [[number, text[:300]] for number, text in names[-MOST_NAMES:]],
             "events": "",

@@ -49,7 +49,6 @@ struct Ring {
     Event *events;
     PyObject *name_object; /* called with (number, object, globals or None) of each, as often as NAMES_A_WINDOW says */
     uint64_t written, size, marked_at, window_began;
-    int64_t undescribed;
     uint32_t since_mark, described, most_described, limit, places_used;
     uint32_t objects_used, named;
     Seen seen[SEEN];
@@ -356,10 +355,8 @@ static void describe_wait(State *state, PyObject *task, Waker *waker, double at)
         ring->window_began = moment;
         ring->described = ring->named = 0;
     }
-    if ((uint32_t)(moment >> COARSE) - since < ring->limit >> COARSE || ++ring->described > ring->most_described) {
-        ring->undescribed++;
+    if ((uint32_t)(moment >> COARSE) - since < ring->limit >> COARSE || ++ring->described > ring->most_described)
         return;
-    }
     number = (uint32_t)FIELDS(record)->id; /* now: what follows may run code of the program's */
     loop = FIELDS(record)->loop == NULL ? 15 : loop_of((LoopClock *)FIELDS(record)->loop);
     find_wait(state, task, &innermost, &users, &object, &due);
@@ -586,13 +583,12 @@ PyObject *trace_places(PyObject *op, PyObject *number) {
     return list;
 }
 
-/* trace_stats(): events written, room for events, long waits that were too many to describe. */
+/* trace_stats(): events written, room for events. */
 PyObject *trace_stats(PyObject *op, PyObject *unused) {
     Ring *ring = ((State *)op)->ring;
     if (ring == NULL)
-        return Py_BuildValue("(KKL)", 0ULL, 0ULL, 0LL);
-    return Py_BuildValue("(KKL)", (unsigned long long)ring->written, (unsigned long long)ring->size,
-                         (long long)ring->undescribed);
+        return Py_BuildValue("(KK)", 0ULL, 0ULL);
+    return Py_BuildValue("(KK)", (unsigned long long)ring->written, (unsigned long long)ring->size);
 }
 
 /* trace_refers(object): whether the ring has a weak reference to it, which it may share with the program. */

@@ -18,7 +18,7 @@ from monitor.trace.events import EVENT, UNIT, Kind
 from monitor.trace.parts import gaps
 
 SECOND = 1_000_000
-STEPS = {"type": "steps", "from": 0, "to": 4, "lost": 0, "undescribed": 0, "objects": []}
+STEPS = {"type": "steps", "from": 0, "to": 4, "lost": 0, "objects": []}
 
 
 def units(seconds):
@@ -55,6 +55,29 @@ def test_a_group_that_is_not_there_is_refused_like_a_task_that_is_not():
     with pytest.raises(UsageError, match="no task of nosuch ran meanwhile"):
         many_why.why([((0, 10), trace), ((1, 11), trace)], WhyOptions(group="nosuch"))
     assert [reason.life.id for reason in why(trace, WhyOptions(group="main")).reasons] == [1], "it waits all the time"
+
+
+def test_requests_come_before_the_connections_that_carry_them():
+    """A connection that is kept open is older than any of its requests, and nobody asks why."""
+    trace = trace_of(piece(*life(3, 0.25), *life(2, 0.5)), tick(NOW + SECOND))
+    assert [reason.life.id for reason in why(trace, WhyOptions()).reasons] == [2, 3]
+    trace.timeline.life(3).label = "GET /"
+    found = why(trace, WhyOptions())
+    assert ([reason.life.id for reason in found.reasons], len(found.notes)) == ([3], 1)
+    found = why(trace, WhyOptions(group=trace.timeline.life(2).coro))
+    assert ([reason.life.id for reason in found.reasons], found.notes) == ([2, 3], [])
+
+
+def test_long_waits_without_a_line_are_counted():
+    step, waits, wait = (
+        (Kind.STEP_TIMER, 0.5, 0.1, 0, 2, 0),
+        (Kind.STEP_TIMER, 0.7, 0.1, 0, 2, 0),
+        (Kind.WAIT, 0.7, 0, 0, 2, 0),
+    )
+    short = (Kind.STEP_TIMER, 0.8005, 0.1, 0, 2, 0)
+    assert why(trace_of(piece(step, wait, waits, short), tick(NOW + SECOND)), WhyOptions(task=2)).notes == []
+    (note,) = why(trace_of(piece(step, waits, short), tick(NOW + SECOND)), WhyOptions(task=2)).notes
+    assert note.startswith("1 of 1 waits of 1 ms and more have no line")
 
 
 def blocked(at, since, least):

@@ -93,8 +93,8 @@ class Steps:
     def offset(self) -> int:
         return 7
 
-    def trace_stats(self) -> tuple[int, int, int]:
-        return self.written, 1000, 0
+    def trace_stats(self) -> tuple[int, int]:
+        return self.written, 1000
 
     def trace_read(self, position: int, most: int) -> tuple[bytes, int, int, int]:
         first = max(position, self.written - 1000)

@@ -59,8 +59,12 @@ def explain(
     return Reason(life, started, end - started, parts, path_of(timeline, life, started, end))
 
 
-def slowest(timeline: Timeline, count: int, group: str = "", least: int = 0) -> list[Life]:
-    """Return the ended tasks of the greatest age whose birth and end are known, slowest first."""
+def slowest(timeline: Timeline, count: int, group: str = "", least: int = 0, *, labelled: bool = False) -> list[Life]:
+    """Return the ended tasks of the greatest age whose birth and end are known, slowest first.
+
+    With `labelled` only those with a label, if there are any and no group is given: a server's requests have one, and
+    its tasks for connections, which live as long as a client likes, do not.
+    """
     found = [
         life
         for life in timeline.lives.values()
@@ -69,6 +73,8 @@ def slowest(timeline: Timeline, count: int, group: str = "", least: int = 0) -> 
         and life.ended - life.born >= least
         and (not group or in_group(life, group))
     ]
+    if labelled and not group:
+        found = [life for life in found if life.label] or found
     found.sort(key=lambda life: (life.born or 0) - (life.ended or 0))
     return found[:count]
 

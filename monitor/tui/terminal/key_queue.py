@@ -23,12 +23,14 @@ class KeyQueueApp(App[Result], Generic[Result]):
     async def on_event(self, event: Event) -> None:
         """Remembers the widget that Textual targets with a key."""
         if isinstance(event, Key) and not event.is_forwarded:
+            if not self._screen_stack:  # a key that was still queued when the app closed
+                return
             self._aims[event] = self.focused or self.screen
         await super().on_event(event)
 
     async def _on_key(self, event: Key) -> None:
         """Sends an unhandled key again if the focus moved after the key was queued."""
         aim = self._aims.pop(event, None)
-        if aim is not None and aim is not (self.focused or self.screen):
+        if aim is not None and self._screen_stack and aim is not (self.focused or self.screen):
             event.prevent_default()
             await self.on_event(Key(event.key, event.character))

@@ -20,14 +20,14 @@ SERVICES = {
     "lock_in_finally": ("lock_stuck", "was cancelled and cleans up", "cleans"),
 }
 QUICK = "".join(
-    f"[findings.{kind}]\nafter = 5\n" for kind in ("waiters_stuck", "queue_stuck", "subprocess_stuck", "lock_stuck")
+    f"[findings.{kind}]\nafter = 2\n" for kind in ("waiters_stuck", "queue_stuck", "subprocess_stuck", "lock_stuck")
 )
 ASLEEP = 3.0
 """Seconds after which all of them stand still."""
 
 
 def looptop(pid, folder):
-    command = [sys.executable, "-m", "monitor", "findings", str(pid), "--json", "--duration", "14"]
+    command = [sys.executable, "-m", "monitor", "findings", str(pid), "--json", "--duration", "8"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -95,16 +95,17 @@ class Load:
             thread.join(25)
 
 
-def rounds(target: Running, number: int, progress: bool = False) -> Figures:
+def rounds(target: Running, number: int, progress: bool = False, memory: bool = True) -> Figures:
     """Goes in and out of a program so many times. Fails with an AssertionError at the first thing that is wrong."""
     figures = Figures()
-    before = [target.threads(), len(target.files()), floor_of_memory(target)]
+    floor = floor_of_memory if memory else Running.memory
+    before = [target.threads(), len(target.files()), floor(target)]
     load = Load(target.port) if target.port else None
     try:
         for i in range(number):
             one_round(target, figures, before[0])
             if i == min(number // 4, 20):  # what every program needs once has been had
-                before[2] = floor_of_memory(target)
+                before[2] = floor(target)
             if progress and i % 50 == 49:
                 print(f"    {i + 1}", end="", flush=True)
     finally:
@@ -114,7 +115,7 @@ def rounds(target: Running, number: int, progress: bool = False) -> Figures:
     figures.grown = {
         "threads": target.threads() - before[0],
         "files": wait_until(lambda: [len(target.files()) - before[1]], "files")[0],
-        "KiB": (floor_of_memory(target) - before[2]) >> 10,
+        "KiB": (floor(target) - before[2]) >> 10,
         "pages": target.pages(),
     }
     if load is not None:

@@ -118,14 +118,14 @@ async def whole_scene(size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driver]
 async def test_no_tick_meets_a_screen_that_is_not_whole(path: str) -> None:
     seen: set[str] = set()
     async with whole_scene() as driver:
-        for seed in range(3):
+        for seed in range(2):
             seen |= await hasten(driver, PATHS[path], seed)
     assert PAGES.get(path, "TasksScreen") in seen
 
 
 async def test_nor_in_a_recording() -> None:
     async with replaying() as driver:
-        for seed in range(3):
+        for seed in range(2):
             seen = await hasten(driver, PLAYING, seed)
     assert "TaskScreen" in seen
 

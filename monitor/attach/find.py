@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,17 @@ def process_started(pid: int, started: float) -> bool:
         return True
     except psutil.Error:
         return False
+
+
+def own_directory() -> Path | None:
+    """The runtime directory of this user, made if there is none; None if that is impossible."""
+    for name in protocol.runtime_dirs(os.environ, os.geteuid()):
+        directory = Path(name)
+        with suppress(OSError):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        if _trusted(directory, os.geteuid(), []):
+            return directory
+    return None
 
 
 def _files(directory: Path, owner: int, problems: list[str]) -> list[Path]:

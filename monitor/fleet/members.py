@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.attach.processes import named
 from monitor.fleet.expansion import Expansion, members_now
+from monitor.fleet.slots import Slots
 from monitor.parsing import host_port
 from monitor.remote import place
 
@@ -33,6 +34,7 @@ class Members:
         self._expand = self._expansion.of if expand is None else expand
         self._slots: dict[int, tuple[str, str]] = {}  # slot → TARGET as given, TARGET of the process
         self._free: dict[str, list[int]] = {}  # slots of processes that have gone, by the TARGET as given
+        self._noted = Slots(self._targets[0]) if expand is None and len(self._targets) == 1 else None
 
     @property
     def elsewhere(self) -> bool:
@@ -67,10 +69,13 @@ class Members:
         """Return the current members by slot. Reads /proc and the runtime directory; connects to nothing."""
         found = {given: list(dict.fromkeys(self._expand(given))) for given in self._targets}
         there = {(given, one) for given, processes in found.items() for one in processes}
+        changed = set(self._slots.values()) != there
         for slot, key in list(self._slots.items()):
             if key not in there:
                 del self._slots[slot]
                 self._free.setdefault(key[0], []).append(slot)
+        if changed and self._noted is not None:
+            self._take_noted(self._noted, there)
         taken = set(self._slots.values())
         targets = {one for _, one in taken}
         for given, processes in found.items():
@@ -83,7 +88,20 @@ class Members:
                     self._free[given].remove(slot)
                 self._slots[slot] = (given, one)
                 targets.add(one)
+        if changed and self._noted is not None:
+            by_process = {one: slot for slot, (_, one) in self._slots.items()}
+            self._noted.note({one: by_process[one] for processes in found.values() for one in processes})
         return [Member(slot, one, _pid(one)) for slot, (_, one) in sorted(self._slots.items())]
+
+    def _take_noted(self, noted: Slots, there: set[tuple[str, str]]) -> None:
+        """Give new processes of the only TARGET the slots that another command has given them."""
+        new = there - set(self._slots.values())
+        (given,) = self._targets
+        for one, slot in noted.remembered(sorted(one for _, one in there)).items():
+            if (given, one) in new and slot not in self._slots:
+                self._slots[slot] = (given, one)
+        highest = max(self._slots, default=-1)
+        self._free[given] = [slot for slot in range(highest) if slot not in self._slots]
 
     def _next(self) -> int:
         used = set(self._slots) | {slot for slots in self._free.values() for slot in slots}

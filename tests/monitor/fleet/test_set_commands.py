@@ -144,7 +144,7 @@ def test_a_recording_of_a_set_is_a_set_and_can_be_replayed(tmp_path: Path) -> No
             (new,) = set(server.wait_for(2)) - set(pids)
 
             # What runs is asked at once: stacks of all in one tree, the slowest tasks of all, one trace.
-            # A command that begins now numbers them anew: the older one is worker 0.
+            # The recorder saw that the new one took the place of worker 0.
             def waiting() -> set[str]:
                 return {one["process"] for one in ask("flame", server.pid, "--duration", "1", "--wait")["stacks"]}
 
@@ -153,8 +153,8 @@ def test_a_recording_of_a_set_is_a_set_and_can_be_replayed(tmp_path: Path) -> No
                 return {(one["worker"], one["pid"]) for one in found["tasks"]}
 
             # On a crowded machine one of them may do nothing in so short a time.
-            wait_until(lambda: waiting() == {f"0 ({pids[1]})", f"1 ({new})"}, "stacks of both")
-            wait_until(lambda: late() == {(0, pids[1]), (1, new)}, "tasks of both")
+            wait_until(lambda: waiting() == {f"1 ({pids[1]})", f"0 ({new})"}, "stacks of both")
+            wait_until(lambda: late() == {(1, pids[1]), (0, new)}, "tasks of both")
             done = looptop("trace", str(server.pid), "--duration", "0.5", "-o", str(tmp_path / "trace"))
             assert "of 2 processes" in done.stderr
             assert [one["functions"] for one in ask("profile", server.pid)["processes"]] == [[], []]

@@ -47,6 +47,7 @@ _REASONS = {
 Problem = Literal[
     "loop_blocked",
     "gil_wait",
+    "responses_failing",
     "task_busy",
     "busy_loop",
     "tasks_growing",

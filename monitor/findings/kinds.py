@@ -198,6 +198,26 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
     Kind(
+        "responses_failing",
+        "route that answers with errors",
+        "bad",
+        "Most responses of this route have status 500 or above: its callers get errors. Its tasks end well, since the "
+        "server turns an exception into a response.",
+        "See the server's log for the exception, and check what the route depends on: a database, another service, a "
+        "setting. looptop why TARGET --group ROUTE shows what its requests wait for.",
+        "aiohttp_failing",
+        "aiohttp_fallback",
+        "the status of responses, counted for each coroutine and label where the server keeps it (aiohttp, hypercorn, "
+        "granian, daphne, uvicorn, Django)",
+        "routes of which fewer than half of the responses fail, or only a few; statuses below 500; routes that nobody "
+        "calls any more; programs with the hooks in Python",
+        (
+            Threshold("share", 0.5, "0..1", "minimum share of the responses that fail"),
+            Threshold("least", 20, "count", "minimum number of failed responses"),
+            Threshold("window", 30, "s", "period over which they are counted, unless most have failed from the start"),
+        ),
+    ),
+    Kind(
         "task_busy",
         "one task keeps the loop busy",
         "warn",

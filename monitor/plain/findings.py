@@ -19,6 +19,8 @@ from monitor.store.labels import name_or_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+MOST_WORKERS = 4
+"""Workers of which the figures of a finding are printed."""
 MOST_LINES = 12
 """Lines printed for one finding; of a longer stack the innermost."""
 
@@ -122,12 +124,15 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
         return ["no known problem pattern detected"]
     bold, plain = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
     lines: list[str] = []
-    for thing, workers in by_worker(seen.found):
-        kind = BY_KEY[thing["kind"]]
+    for things in by_worker(seen.found):
+        thing, kind = things[0], BY_KEY[things[0]["kind"]]
         state = "over" if thing["over"] else f"seen for {fmt.age(max(thing['seen'] - thing['since'], 0.0))}"
-        lines.append(f"{bold}{GLYPHS[kind.weight]} {kind.title}{plain}  ({state}){workers}")
-        whose = f"worker {thing['worker']}: " if "," in workers else ""
-        lines += _paragraph(f"{whose}{thing['text']}{_where(thing)}", width)
+        lines.append(f"{bold}{GLYPHS[kind.weight]} {kind.title}{plain}  ({state}){_workers(things)}")
+        for one in things[:MOST_WORKERS]:
+            whose = f"worker {one['worker']}: " if len(things) > 1 else ""
+            lines += _paragraph(f"{whose}{one['text']}{_where(one)}", width)
+        if len(things) > MOST_WORKERS:
+            lines.append(f"    … and {len(things) - MOST_WORKERS} more")
         lines += [f"      {fmt.clean(text)}" for text in _evidence(thing["lines"])]
         lines += [*_paragraph(kind.why, width), *_paragraph(kind.advice, width)]
         if kind.fix:
@@ -136,14 +141,14 @@ def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
     return lines[:-1]
 
 
-def by_worker(found: Iterable[Object]) -> list[tuple[Object, str]]:
-    """Each finding with the workers that have it: one of several workers at one line is listed once."""
+def by_worker(found: Iterable[Object]) -> list[list[Object]]:
+    """Groups what several workers have at one line, or in one group of tasks: it is listed once."""
     same: dict[object, list[Object]] = {}
     for thing in found:
-        site = thing["site"] if "worker" in thing else None
-        which = (thing.get("pid"), thing["id"]) if site is None else (site["file"], site["line"])
+        site, group = (thing["site"], thing["evidence"].get("group")) if "worker" in thing else (None, None)
+        which = group or ((thing.get("pid"), thing["id"]) if site is None else (site["file"], site["line"]))
         same.setdefault((thing["kind"], thing["over"], which), []).append(thing)
-    return [(things[0], _workers(things)) for things in same.values()]
+    return list(same.values())
 
 
 def _workers(things: list[Object]) -> str:

@@ -143,6 +143,16 @@ class TimersRow(Row, frozen=True):
     calls: list[tuple[Text, Int]]
 
 
+class ResponsesRow(FlatRow, frozen=True):
+    """A group of which responses failed: those with a known status, and with status 500 and above."""
+
+    coro: Text
+    label: Text
+    responses: Int
+    errors: Int
+    counted: Microseconds
+
+
 class LongBlockRow(Row, frozen=True):
     """A loop that has been blocked for half a second or longer."""
 
@@ -183,3 +193,4 @@ class SyncScan(msgspec.Struct, frozen=True, kw_only=True):
     gil: list[GilRow] = []
     stuck: list[StuckRow] = []
     failed: list[FailedRow] = []
+    responses: list[ResponsesRow] = []

@@ -155,6 +155,16 @@ class BlockedNow(msgspec.Struct, frozen=True):
         return blamed(self.stack, self.blame)
 
 
+class FailingResponses(msgspec.Struct, frozen=True):
+    """Responses of a group, and of these those with status 500 and above, in the `counted` seconds up to the scan."""
+
+    coro: str
+    label: str
+    responses: int
+    errors: int
+    counted: float
+
+
 class SyncScan(msgspec.Struct, frozen=True):
     """One scan. `at`: Unix time at which it arrived; 0.0 before the first."""
 
@@ -169,6 +179,7 @@ class SyncScan(msgspec.Struct, frozen=True):
     blocked: tuple[BlockedNow, ...] = ()
     stuck: tuple[Stuck, ...] = ()
     failed: tuple[Failed, ...] = ()
+    responses: tuple[FailingResponses, ...] = ()  # of the groups with failed ones
 
 
 def scan_of(scan: scan_frames.SyncScan, at: float, tables: Tables) -> SyncScan:
@@ -223,6 +234,10 @@ def scan_of(scan: scan_frames.SyncScan, at: float, tables: Tables) -> SyncScan:
         failed=tuple(
             Failed(row.number, row.task, Failure(row.name, row.coro, row.exception, row.message, site(row.site)))
             for row in scan.failed
+        ),
+        responses=tuple(
+            FailingResponses(row.coro, row.label, row.responses, row.errors, row.counted * SECOND)
+            for row in scan.responses
         ),
     )
 

@@ -15,6 +15,7 @@ from ..base import sites
 from ..base.task_facts import coro_of, is_done
 from ..base.turns import turns
 from ..hooks import cancellation, install, reading
+from ..hooks.groups import groups
 from ..hooks.reading import hold, referents
 from ..sampling import gil_wait
 from ..sampling.callback_stack import describe, stack_of
@@ -156,6 +157,7 @@ class SyncScanner:
             "timers": self._timers(),
             "blocked": self._blocked(),
             "gil": self._waits_for_the_gil(),
+            "responses": _failing_responses(),
             **self._things.sizes(),
             **self._stuck.facts(),
         }
@@ -298,6 +300,17 @@ class SyncScanner:
             if wait is not None:
                 rows.append([record.id, *gil_wait.facts(wait, self._tables).values()])
         return rows
+
+
+def _failing_responses() -> list[list[Any]]:
+    """The groups with failed responses: coroutine, label, responses, errors, and for how long (µs) they are counted."""
+    failing = [group for group in list(groups.all) if group.errors]
+    failing.sort(key=lambda group: -group.errors)
+    counted = round((monotonic() - groups.since) * 1e6)
+    return [
+        [group.coro[:MOST_TEXT], (group.label or "")[:MOST_TEXT], group.responses, group.errors, counted]
+        for group in failing[:MOST_ROWS]
+    ]
 
 
 def _timers_of(loop: Any) -> dict[str, int]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from groups_client import Client, percentile
 from waiting import wait_until, waited_for_cpu
-from watched import Program, free_port
+from watched import Program, Viewer, free_port
 
 APP = """
 import asyncio
@@ -118,6 +118,12 @@ def groups_of(pid: int, *options: str) -> dict[str, Any]:
     return found
 
 
+def failing(viewer: Viewer) -> list[list[Any]]:
+    """The newest rows of groups with failed responses."""
+    scans = [frame["sync_scan"] for frame in viewer.frames if frame["type"] == "tick" and "sync_scan" in frame]
+    return scans[-1]["responses"] if scans else []
+
+
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian", "daphne", "aiohttp"])
 def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
     pytest.importorskip(server, reason=f"{server} is not installed")
@@ -128,7 +134,7 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
     port = free_port()
     with Program(script, server, str(port), folder=tmp_path) as program:
         wait_until(lambda: answers(port), f"{server} listens")
-        with program.viewer(rate=4, groups=True, rows=False) as viewer:
+        with program.viewer(rate=4, groups=True, rows=False, findings=True) as viewer:
             viewer.ticks(1)
             client, waited = Client(port), [waited_for_cpu(program.pid), waited_for_cpu()]
             asyncio.run(client.run(2.0))
@@ -137,6 +143,8 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
             rates = {group["label"]: group["rate"] for group in groups_of(program.pid, "--duration", "0")["groups"]}
             assert set(LABELS.values()) <= set(rates)
             groups = {group["label"]: group for group in groups_of(program.pid)["groups"]}
+            broken = [LABELS["/broken/{}"], *[len(client.taken["/broken/{}"])] * 2]
+            viewer.until(lambda: [row[1:4] for row in failing(viewer)] == [broken], "its failures are known")
         command = ["tasks", str(program.pid), "--json", "--ended", "--filter", "label:/items/{item_id}"]
         listed = subprocess.run(
             [sys.executable, "-m", "monitor", *command], capture_output=True, text=True, timeout=60, check=False

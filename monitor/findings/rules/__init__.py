@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.findings.model import Observation
-from monitor.findings.rules import cancelled, events, growth, load, shared, stuck
+from monitor.findings.rules import cancelled, events, growth, load, responses, shared, stuck
 from monitor.findings.thresholds import Thresholds
 from monitor.store.store import Store
 
@@ -26,6 +26,7 @@ def rules() -> list[Callable[[Store, Thresholds], Iterator[Observation]]]:
         growth.Timers(),
         growth.Memory(),
         growth.StandsHigh(),
+        responses.FailingRoutes(),
         events.Unhandled(),
         events.NeverAwaited(),
         events.SemaphoreErrors(),

@@ -1,5 +1,7 @@
 """What the rules see in frames: each kind, and what is near it and none."""
 
+import itertools
+
 import msgspec
 import pytest
 from fake_probe import NOW, hello, tick
@@ -136,6 +138,47 @@ def test_tasks_that_come_and_go_do_not_grow(world):
 
 def scanned(**facts):
     return lambda quarter: {"sync_scan": facts} if quarter % 4 == 0 else {}
+
+
+def responses(of):
+    """Each second the responses of a route, and its errors, since counting began 100 s before."""
+    seconds = itertools.count(100)
+
+    def quarter_of(quarter):
+        if quarter % 4:
+            return {}
+        second = next(seconds)
+        return {"sync_scan": {"responses": [["run_asgi", "GET /orders/{id}", *of(second), second * SECOND]]}}
+
+    return quarter_of
+
+
+def test_a_route_that_answers_with_errors_only(world):
+    assert world.seconds(3, responses(lambda second: (second, second))) == ["responses_failing"]
+    assert world.only.text == "GET /orders/{id}: 102 of 102 responses in 1m42s had status 500 or above (100%)"
+    assert world.only.since == pytest.approx(world.store.now - 102, abs=1.5)
+    assert world.only.evidence["label"] == "GET /orders/{id}"
+    assert world.only.evidence["errors"] == 102
+
+
+def test_a_route_that_began_to_fail(world):
+    assert world.seconds(4, responses(lambda second: (10_000 + 10 * second, 10 * (second - 99)))) == [
+        "responses_failing"
+    ]
+    assert world.only.text == "GET /orders/{id}: 30 of 30 responses in 3s had status 500 or above (100%)"
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda second: (1000 + second, 1000),  # mended
+        lambda second: (1000, 1000),  # nobody calls it any more
+        lambda second: (10 * second, 4 * second),  # fewer than half of them
+        lambda second: (second - 99, second - 99),  # a handful
+    ],
+)
+def test_a_route_that_does_not_fail_now_or_not_often(world, of):
+    assert world.seconds(15, responses(of)) == []
 
 
 LOCKS = [[1, 1, 2, 2, [[1, 3]]], [2, 1, 1, 2, [[2, 3]]]]

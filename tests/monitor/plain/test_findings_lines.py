@@ -42,5 +42,31 @@ def test_figures_of_one_of_several_workers_say_whose_they_are() -> None:
     ]
     text = "\n".join(seen_lines(Seen(found, []), 100, colour=False))
     assert "workers 1, 2, 3" in text
-    assert "    worker 1: crunch: 4 times in 27s" in text
+    assert [f"worker {worker}: crunch: 4 times in 27s" in text for worker in (1, 2, 3)] == [True] * 3
     assert "worker 1: crunch" not in "\n".join(seen_lines(Seen(found[:1], []), 100, colour=False))
+
+
+def test_a_group_that_fails_in_several_workers_is_one_finding_with_the_counts_of_each() -> None:
+    found = [
+        finding_object(
+            Finding(
+                1,
+                Observation(
+                    "responses_failing",
+                    "x",
+                    f"GET /orders: {30 + worker} of 40 responses",
+                    evidence={"group": "GET /orders"},
+                ),
+                since=1.0,
+                seen=2.0,
+            )
+        )
+        | {"over": False, "worker": worker, "pid": 70 + worker}
+        for worker in range(1, 7)
+    ]
+    lines = [line.strip() for line in seen_lines(Seen(found, []), 100, colour=False)]
+    assert lines[0] == "✗ route that answers with errors  (seen for 1s)  workers 1, 2, 3, 4, 5, 6"
+    assert lines[1:6] == [
+        *(f"worker {worker}: GET /orders: {30 + worker} of 40 responses" for worker in (1, 2, 3, 4)),
+        "… and 2 more",
+    ]

@@ -61,7 +61,7 @@ ALLOWED = {
         "probes.base monitor.errors monitor.formatting monitor.guard monitor.parsing monitor.protocol "
         "monitor.store monitor.transport monitor.attach monitor.sources"
     ),
-    "monitor.trace": "monitor.protocol monitor.store monitor.recording",
+    "monitor.trace": "monitor.formatting monitor.protocol monitor.store monitor.recording",
     "monitor.flame": "monitor.errors monitor.protocol monitor.store monitor.recording",
     "monitor.fleet": (
         "monitor.errors monitor.formatting monitor.parsing monitor.protocol monitor.remote monitor.store monitor.transport monitor.attach "

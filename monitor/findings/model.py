@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor.findings.kinds import BY_KEY, Kind
 from monitor.store.model import Site
+from monitor.store.task_names import title
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -21,7 +22,14 @@ class Line:
     text: str
     site: Site | None
     task: int | None = None
-    name: str | None = None  # of that task
+    name: str | None = None  # of that task, as its coroutine and label
+    coro: str = ""
+    label: str | None = None
+
+    @property
+    def who(self) -> str:
+        """The task, as it is named everywhere; empty if it is about none."""
+        return title(self.task, self.name, self.coro, self.label)
 
     @property
     def is_frame(self) -> bool:
@@ -43,7 +51,9 @@ class Observation:
     strong: bool = True
     at_once: bool = False
     task: int | None = None
-    name: str | None = None
+    name: str | None = None  # of that task, as its coroutine and label
+    coro: str = ""
+    label: str | None = None
     site: Site | None = None
     lines: tuple[Line, ...] = ()
     evidence: Mapping[str, Figure] = field(default_factory=dict)

@@ -9,7 +9,8 @@ from monitor import formatting as fmt
 from monitor.plain.tables import cut
 from monitor.store.columns import GLYPHS, wait_text
 from monitor.store.folding import Fold, folded
-from monitor.store.labels import called, line_text
+from monitor.store.labels import line_text
+from monitor.store.task_names import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,10 +46,9 @@ def lines(store: Store, tasks: Sequence[Task], depths: dict[int, int], width: in
 
 
 def _task(task: Task, store: Store) -> str:
-    name = called(task.name, task.coro)
     wait = wait_text(task, store)
     on = f"  {wait}" if wait else ""
-    return f"(T) {name}  {task.id}  {GLYPHS[task.state_name]} {task.state_name}{on}"
+    return f"(T) {title_of(task)}  {GLYPHS[task.state_name]} {task.state_name}{on}"
 
 
 def _frames(task: Task, store: Store) -> Iterator[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from monitor import formatting as fmt
 from monitor.plain import findings as plain_findings
 from monitor.plain.objects import Object
-from monitor.store.labels import reasons_text, who
+from monitor.store.labels import reasons_text
+from monitor.store.task_names import who
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,8 +124,7 @@ _TEXTS: dict[str, Callable[[Object], str]] = {
 
 
 def _who(thing: Object, otherwise: str) -> str:
-    name = who(thing["name"], otherwise) or "?"
-    return f"{name} (task {thing['task']})" if thing["task"] is not None else name
+    return who(thing["task"], thing["name"], otherwise, thing["label"]) or "?"
 
 
 def _place(site: Object) -> str:

@@ -14,7 +14,7 @@ from monitor.findings.rules.engine import Change, Findings
 from monitor.plain import objects
 from monitor.plain.objects import Object
 from monitor.store.folding import Fold, folded
-from monitor.store.labels import name_or_id
+from monitor.store.task_names import title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,10 +42,19 @@ def finding_object(finding: Finding) -> Object:
         "seen": objects.seconds(finding.seen),
         "task": sign.task,
         "name": sign.name,
+        "coro": sign.coro or None,
+        "label": sign.label,
         "site": objects.site_object(sign.site),
         "evidence": dict(sign.evidence),
         "lines": [
-            {"text": line.text, "task": line.task, "name": line.name, **(objects.site_object(line.site) or {})}
+            {
+                "text": line.text,
+                "task": line.task,
+                "name": line.name,
+                "coro": line.coro or None,
+                "label": line.label,
+                **(objects.site_object(line.site) or {}),
+            }
             for line in sign.lines
         ],
         "why": kind.why,
@@ -170,9 +179,13 @@ def _evidence(lines: list[Object]) -> list[str]:
     if len(texts) > MOST_LINES:
         texts = [f"… {len(texts) - MOST_LINES} more", *texts[-MOST_LINES:]]
     others = [_line(one) for one in lines if one not in frames]
-    return texts + others[: MOST_LINES - len(texts)]
+    room = MOST_LINES - len(texts)
+    if len(others) > room:
+        others[room - 1 :] = [f"… and {len(others) - room + 1} more lines"]
+    return texts + others
 
 
 def _line(one: Object) -> str:
     place = fmt.place(one["file"], one["line"], one["function"]) if "file" in one else ""
-    return "  ".join(part for part in (name_or_id(one["name"], one["task"]), one["text"], place) if part)
+    who = title(one["task"], one["name"], one["coro"] or "", one["label"])
+    return "  ".join(part for part in (who, one["text"], place) if part)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from monitor.protocol.rows import SECOND
-from monitor.store.blocked import blocker
+from monitor.store.blocked import callback
 from monitor.store.cancel_text import words
 from monitor.store.model import (
     Block,
@@ -244,7 +244,7 @@ def blocked_object(loop: Loop, block: Block, store: Store) -> Object:
         "loop": loop.id,
         "task": None if task is None else task.id,
         "name": None if task is None else task.name,
-        "callback": blocker(store, loop),
+        "callback": callback(store, loop),
         "line": site_object(block.line),
         "stack": stack(block.stack),
     }

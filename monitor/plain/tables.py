@@ -10,8 +10,8 @@ from rich.cells import cell_len, set_cell_size
 from monitor import formatting as fmt
 from monitor.store.column import Column
 from monitor.store.column_widths import Size, choose, share
-from monitor.store.labels import called
 from monitor.store.store import Store
+from monitor.store.task_names import called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,8 +13,8 @@ from monitor.protocol import frames, keyframes
 from monitor.recording.block_codec import BEFORE, LightBlock, LightTick
 from monitor.recording.file_format import Marker, Summary
 from monitor.recording.triggers import unhandled
-from monitor.store.labels import who
 from monitor.store.store import Store
+from monitor.store.task_names import who
 from probes.base import protocol
 
 LONGEST = 10.0
@@ -224,7 +224,7 @@ class Collector:
 
     def _add_event(self, block: Block, event: frames.Event, at: int | None = None) -> None:
         place = (len(block.recorded) if at is None else at, event)
-        name = (who(event.name, event.callback or event.coro) or "?")[:100]
+        name = (who(event.task, event.name, event.callback or event.coro, event.label) or "?")[:100]
         if event.kind == "task_ended":
             block.ends.append(place)
             if event.outcome == "failed":

@@ -9,8 +9,8 @@ from monitor import formatting as fmt
 from monitor import parsing
 from monitor.errors import UsageError
 from monitor.protocol import frames
-from monitor.store.labels import who
 from monitor.store.store import Store
+from monitor.store.task_names import who
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ _STEP_UNITS = {unit: parsing.DURATIONS[unit] for unit in ("", "ms", "s")}
 
 def unhandled(event: frames.Event) -> str:
     """Describe a call of a loop's exception handler in one line: the task, and the exception if there is one."""
-    of = f" of {who(event.name, event.coro)[:60]}" if event.name else ""
+    of = f" of {who(event.task, event.name, event.coro, event.label)[:60]}" if event.name else ""
     failure = event.exception
     if failure is None or not failure.type:
         return f"unhandled{of}: {event.message}"
@@ -85,9 +85,11 @@ class Triggers:
     def _of_event(self, event: frames.Event) -> str | None:
         seconds = event.duration * 1e-6
         if event.kind == "slow_callback" and self._slow is not None and seconds >= self._slow:
-            return f"{who(event.name, event.callback)[:60]} blocked for {fmt.duration(seconds)}"
+            return (
+                f"{who(event.task, event.name, event.callback, event.label)[:60]} blocked for {fmt.duration(seconds)}"
+            )
         if self._failed and event.kind == "task_ended" and event.outcome == "failed":
-            return f"{who(event.name, event.coro)[:60]} failed"
+            return f"{who(event.task, event.name, event.coro, event.label)[:60]} failed"
         if self._failed and event.kind == "unhandled":
             return unhandled(event)[:120]
         return None

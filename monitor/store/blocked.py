@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from monitor import formatting as fmt
-from monitor.store.labels import called
 from monitor.store.slow_log import BlockingLine, BlockingNow
+from monitor.store.task_names import called, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,12 @@ def lasted(loop: Loop, show: Callable[[float], str] = fmt.duration) -> str:
 
 def blocker(store: Store, loop: Loop) -> str:
     """Return what blocks a loop: the running task, or the callback if it is known."""
+    task = store.tasks.get(loop.running or 0)
+    return callback(store, loop) if task is None else title_of(task)
+
+
+def callback(store: Store, loop: Loop) -> str:
+    """Return the function of what blocks a loop: of the running task its name or coroutine."""
     task = store.tasks.get(loop.running or 0)
     if task is not None:
         return called(task.name, task.coro)

@@ -1,10 +1,11 @@
-"""Describes who cancelled a task: `by window-3 at app.py:42`."""
+"""Describes who cancelled a task: `by #7 window-3 at app.py:42`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
+from monitor.store.task_names import title
 
 if TYPE_CHECKING:
     from monitor.store.model import CancelledBy
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def words(by: CancelledBy, roots: tuple[str, ...] = ()) -> str:
     """Return the text that follows `cancelled`. Paths are shortened by the folders in `roots`."""
-    name = by.name or (f"task {by.task}" if by.task else "")
+    name = title(by.task, by.name, "")
     line = f" at {fmt.place(by.site.file, by.site.line, roots=roots)}" if by.site is not None else ""
     match by.how:
         case "call":
@@ -30,7 +31,7 @@ def words(by: CancelledBy, roots: tuple[str, ...] = ()) -> str:
         case _:
             text = ""
     if by.through is not None:
-        other = by.through_name or f"task {by.through}"
+        other = title(by.through, by.through_name, "")
         with_it = f"together with {other}" if by.asked else f"with {other}, which it awaited"
         return f"{with_it}: {text}" if text else with_it
     if not by.asked and by.how == "call":

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store.column import Attribute, Column, figure
-from monitor.store.labels import canceller_text, site_text, when, who
+from monitor.store.labels import canceller_text, site_text, when
+from monitor.store.task_names import who
 from probes.base import protocol
 
 if TYPE_CHECKING:
@@ -104,7 +105,10 @@ def _longest_of(group: BlockingLine) -> float:
 def _blocker(group: BlockingLine, _store: Store) -> str:
     if group.now is not None:
         return group.now.name
-    return who(group.callbacks[-1].name, group.callbacks[-1].callback) if group.callbacks else ""
+    if not group.callbacks:
+        return ""
+    last = group.callbacks[-1]
+    return who(None, last.name, last.callback)  # the last of many; the label has a column of its own
 
 
 TASKS: tuple[Column[Task], ...] = (

@@ -21,31 +21,40 @@ _ORDER = itemgetter(0)
 class Ends:
     """The last `MOST_FAILED` tasks that failed and the last `MOST_ENDED` others."""
 
-    __slots__ = ("_failed", "_number", "_others")
+    __slots__ = ("_by_task", "_failed", "_number", "_others")
 
     def __init__(self) -> None:
         self._failed: deque[tuple[int, EndedTask]] = deque(maxlen=MOST_FAILED)
         self._others: deque[tuple[int, EndedTask]] = deque(maxlen=MOST_ENDED)
+        self._by_task: dict[int, EndedTask] = {}
         self._number = 0
 
     def append(self, end: EndedTask) -> None:
         """Add the task that ended last."""
         self._number += 1
-        (self._failed if end.outcome == "failed" else self._others).append((self._number, end))
+        kept = self._failed if end.outcome == "failed" else self._others
+        if len(kept) == kept.maxlen:
+            oldest = kept[0][1]
+            if self._by_task.get(oldest.id) is oldest:
+                del self._by_task[oldest.id]
+        kept.append((self._number, end))
+        self._by_task[end.id] = end
 
     def of(self, task: int) -> EndedTask | None:
         """Return the end of a task that is still kept."""
-        return next((end for end in reversed(self) if end.id == task), None)
+        return self._by_task.get(task)
 
     def clear(self) -> None:
         """Remove all ended tasks."""
         self._failed.clear()
         self._others.clear()
+        self._by_task.clear()
 
     def copy(self) -> Ends:
         """Return an independent copy."""
         twin = Ends()
         twin._failed, twin._others, twin._number = self._failed.copy(), self._others.copy(), self._number
+        twin._by_task = self._by_task.copy()
         return twin
 
     def __eq__(self, other: object) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 
 from monitor import formatting as fmt
 from monitor.store.column import Column, figure
-from monitor.store.labels import called
+from monitor.store.task_names import title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,7 +104,7 @@ def job_text(row: Thread, roots: tuple[str, ...] = ()) -> str:
     if job is None:
         return ""
     text = job.function + (f" {fmt.place(row.job.file, row.job.line, roots=roots)}" if row.job is not None else "")
-    return text if job.task is None else f"{text} for {called(job.task.name, job.task.coro)}"
+    return text if job.task is None else f"{text} for {title(job.task.id, job.task.name, job.task.coro)}"
 
 
 def _loop_text(row: Thread) -> str:

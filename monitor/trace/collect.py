@@ -52,6 +52,9 @@ class Trace:
                 for row in frame.tasks:
                     self._name(row.id, row.name, self.store.tables.string(row.coro), None)
             case Tick():
+                for task in frame.tasks:  # many that end are not listed with their labels
+                    if task.label:
+                        self.timeline.life(task.id & 0xFFFFFFFF).label = self.store.tables.string(task.label)
                 if frame.loops and len(self.counters) < MOST_COUNTERS:
                     for loop in self.store.loops.values():
                         utilization = loop.utilizations.values[-1] if loop.utilizations.values else None

@@ -71,7 +71,7 @@ def _walk(
     def add(kind: str, start: int, end: int, text: str = "", at: Site | None = None) -> None:
         start, end = max(start, low), min(end, high)
         if end > start:
-            found.append(Piece(who.id, who.title, kind, text, at, start, end))
+            found.append(Piece(who.id, who.words, kind, text, at, start, end))
 
     steps = who.steps
     index = bisect_left(steps, high, key=lambda step: step.start) - 1
@@ -94,7 +94,7 @@ def _walk(
         since = before if first else wake.queued_from
         if step.start > since:
             behind = behind_of(timeline, step.loop, max(since, low), step.start, who.id)
-            text = behind[0].name if behind else ""
+            text = behind[0].title if behind else ""
             add("queued", since, step.start, text, behind[0].at if behind else None)
         if first:
             cursor = before

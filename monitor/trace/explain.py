@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from monitor import formatting as fmt
 from monitor.trace.critical_path import path_of
 from monitor.trace.parts import parts_of
 
@@ -193,9 +194,7 @@ def duration(ns: int) -> str:
 def text_of(reason: Reason) -> list[str]:
     """Return the report for people: a headline, a line for each thing that took long, the path, a bar."""
     life = reason.life
-    words = [life.given_name, life.label or "", "" if life.coro in life.given_name else life.coro]
-    what = " ".join(filter(None, words))
-    out = [f"{what or life.title} (task {life.id})  {duration(reason.age)}  {life.outcome or 'still alive'}"]
+    out = [f"{life.title}  {duration(reason.age)}  {life.outcome or 'still alive'}"]
     out += _sums_text(reason.parts)
     steps = _path_text(reason)
     if steps:
@@ -212,8 +211,13 @@ def group_text(group: str, reasons: list[Reason]) -> list[str]:
     return [f"{group}: {many}, {duration(age)} together", *_sums_text(parts, _family)]
 
 
-def _family(name: str) -> str:
-    """Return the name of a task without its number: tasks of one kind share it."""
+def _titled(task: int, name: str) -> str:
+    """Return what one task is called, with its id."""
+    return f"#{task} {name}".rstrip() if task else name
+
+
+def _family(_task: int, name: str) -> str:
+    """Return the name of a task without its id and number: tasks of one kind share it."""
     return re.sub(r"[ #:_-]*\d+$", "", name) or name
 
 
@@ -228,10 +232,10 @@ def group_object(group: str, reasons: list[Reason]) -> dict[str, Any]:
     }
 
 
-def _sums_text(parts: list[Part], call: Callable[[str], str] = str) -> list[str]:
+def _sums_text(parts: list[Part], call: Callable[[int, str], str] = _titled) -> list[str]:
     """Yield a line for each thing that took long.
 
-    `call`: maps names of tasks to the name under which they are merged.
+    `call`: maps ids and names of tasks to the name under which they are merged.
     """
     out = []
     for kind in KINDS:
@@ -243,13 +247,13 @@ def _sums_text(parts: list[Part], call: Callable[[str], str] = str) -> list[str]
     return out
 
 
-def _details(kind: str, parts: list[Part], call: Callable[[str], str]) -> list[str]:
+def _details(kind: str, parts: list[Part], call: Callable[[int, str], str]) -> list[str]:
     if kind == "ran":
         if not parts:
             return []
         longest = max(parts, key=lambda part: part.duration)
         where = f" at {line(longest.at)} {longest.at.function}" if longest.at is not None else ""
-        number = f"{len(parts)} step{'s' if len(parts) != 1 else ''}"
+        number = fmt.several(len(parts), "step")
         least = "at least " if longest.at_least else ""
         now = "; the last one still runs" if any(part.running for part in parts) else ""
         return [f"{number}, longest {least}{duration(longest.duration)}{where}{now}"]
@@ -258,7 +262,7 @@ def _details(kind: str, parts: list[Part], call: Callable[[str], str]) -> list[s
         for part in parts:
             for entry in part.behind:
                 at = f" {line(entry.at)}" if entry.at is not None else ""
-                name = "garbage collection" if entry.what == "gc" else f"{call(entry.name)}{at}"
+                name = "garbage collection" if entry.what == "gc" else f"{call(entry.task, entry.name)}{at}"
                 sums[name] = sums.get(name, 0) + entry.duration
         return [f"behind {name}, {duration(took)}" for name, took in _most(sums)]
     for part in parts:
@@ -267,7 +271,7 @@ def _details(kind: str, parts: list[Part], call: Callable[[str], str]) -> list[s
     return [f"{duration(took)} {text}" for text, took in _most(sums)]
 
 
-def _waited_text(part: Part, call: Callable[[str], str]) -> str:
+def _waited_text(part: Part, call: Callable[[int, str], str]) -> str:
     text = part.on.kind if part.on is not None else "not recorded" if part.kind == "unknown" else "waiting"
     if part.on is not None and part.on.repr:
         text += f" {part.on.repr}"
@@ -277,16 +281,17 @@ def _waited_text(part: Part, call: Callable[[str], str]) -> str:
     holder = ""
     if part.held_by:
         longest, *others = sorted(part.held_by, key=lambda held: -held.duration)
-        holder = call(longest.name)
+        holder = call(longest.task, longest.name)
         text += f", held by {holder}"
-        if woken is None or (others and call is str) or longest.at != woken.at:
+        if woken is None or (others and call is _titled) or longest.at != woken.at:
             text += f" {line(longest.at)}".rstrip()
-        if others and call is str:
-            text += f" ({duration(longest.duration)}) and {len(others)} other{'s' if len(others) > 1 else ''}"
+        if others and call is _titled:
+            text += f" ({duration(longest.duration)}) and {fmt.several(len(others), 'other')}"
     if part.kind == "unknown" and part.behind:
-        return f"{text}; or ready and behind {call(part.behind[0].name)} {line(part.behind[0].at)}".rstrip()
+        first = part.behind[0]
+        return f"{text}; or ready and behind {call(first.task, first.name)} {line(first.at)}".rstrip()
     if woken is not None:
-        who = call(woken.name) if woken.kind == "task" else woken.kind
+        who = call(woken.task, woken.name) if woken.kind == "task" else woken.kind
         where = line(woken.at) if woken.kind in ("task", "callback", "signal") else ""
         if who != holder or not where:  # otherwise it is already named
             where = f"{who or woken.kind} {where}".rstrip()
@@ -308,7 +313,7 @@ def _path_text(reason: Reason) -> str:
     for piece in reason.path:
         if piece.end - piece.start < least:
             continue
-        text = piece.name
+        text = _titled(piece.task, piece.name)
         if piece.kind == "queued":
             text += f" behind {piece.text or 'others'}"
         elif piece.kind == "waited":

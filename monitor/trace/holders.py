@@ -58,7 +58,7 @@ def holders_of(
         seen.add(waker)
         since, step = _held_since(life, wait, end)
         began = max(since, start)
-        found.append(Held(waker, life.title, doing(timeline, life, began, end), end - began))
+        found.append(Held(waker, life.words, doing(timeline, life, began, end), end - began))
         if step is None or since <= start:
             break
         waker, end = waker_of(life, step), since

@@ -35,6 +35,11 @@ class Behind:
     at: Site | None
     duration: int
 
+    @property
+    def title(self) -> str:
+        """What it was, and of a task which one."""
+        return f"#{self.task} {self.name}" if self.task else self.name
+
 
 @dataclass(slots=True)
 class Part:
@@ -76,7 +81,7 @@ def wake_of(timeline: Timeline, life: Life, step: Run, since: int) -> Wake:
     line = None if wait is None else wait.waking
     if step.kind in (Kind.STEP_TASK, Kind.STEP_SELF, Kind.STEP_BORN):
         waker = timeline.lives.get(step.waker)
-        name = "" if waker is None else waker.title
+        name = "" if waker is None else waker.words
         return Wake(ready, ready, WokenBy("task", step.waker, name, line), ready)
     if step.kind == Kind.STEP_OUTSIDE and step.ready is not None:  # a loop whose callbacks pass no hook
         seen = max(min(_arrived(timeline, step.loop, ready), ready), since)
@@ -96,7 +101,7 @@ def wake_of(timeline: Timeline, life: Life, step: Run, since: int) -> Wake:
             return Wake(until, until, WokenBy("timer", at=line), 0)
         if callback.waker:
             waker = timeline.lives.get(callback.waker)
-            name = "" if waker is None else waker.title
+            name = "" if waker is None else waker.words
             return Wake(until, until, WokenBy("task", callback.waker, name, line), until)
         if began >= at:
             break
@@ -146,7 +151,7 @@ def behind_of(timeline: Timeline, loop: int, start: int, end: int, own: int) -> 
         life = timeline.lives.get(run.task) if run.task else None
         what = "step" if run.task else "callback"
         site = timeline.line_of(run)
-        name = life.title if life is not None else site.function if site is not None else "callback"
+        name = life.words if life is not None else site.function if site is not None else "callback"
         if life is not None and site is None:
             site = life.code
         for key, took in (

@@ -121,7 +121,7 @@ def _task(
     if born is None or gone < begin:
         return
     uuid = shift + _TASK + life.id
-    yield packets.track(uuid, f"{life.title[:200]} ({life.id})", parent=shift + TASKS)
+    yield packets.track(uuid, life.title[:200], parent=shift + TASKS)
     facts: dict[str, object] = {
         "task": life.id,
         "coroutine": life.coro,

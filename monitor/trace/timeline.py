@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from monitor.store.model import Site
+from monitor.store.task_names import title, words
 from monitor.trace.events import NOT_KNOWN, PLACE_BITS, UNIT, Decoder, Event, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_NUMBERED = re.compile(r"Task-\d+")
 OUTCOMES = {3: "done", 4: "cancelled", 5: "failed"}
 DESCRIBED = 1_000_000
 """Shortest wait, in nanoseconds, that the probe describes."""
@@ -71,15 +70,14 @@ class Life:
     waits: list[Wait] = field(default_factory=list)
 
     @property
-    def given_name(self) -> str:
-        """Its name if the program gave it one; empty for asyncio's own, such as Task-7."""
-        return "" if _NUMBERED.fullmatch(self.name) else self.name
+    def words(self) -> str:
+        """What it is called, without its id."""
+        return words(self.name, self.coro, self.label)
 
     @property
     def title(self) -> str:
-        """Its name if the program gave it one, else its label or coroutine and its id."""
-        what = self.label or self.coro.rpartition(".")[2]
-        return self.given_name or (f"{what}#{self.id}" if what else self.name or f"task {self.id}")
+        """The task as it is named everywhere."""
+        return title(self.id, self.name, self.coro, self.label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.store.task_names import title_of
 from monitor.tui.base_app import BaseApp
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class PagesApp(BaseApp[int]):
             return
         ended = self._ended(task_id)
         if ended is None:
-            self.say(f"task {task_id} has ended and is no longer among the last {len(self.view.ended)} ended tasks")
+            self.say(f"#{task_id} has ended and is no longer among the last {len(self.view.ended)} ended tasks")
         else:
             from monitor.tui.screens.end import EndScreen
 
@@ -45,7 +46,7 @@ class PagesApp(BaseApp[int]):
             from monitor.tui.screens.why import WhyScreen
 
             found = self.view.tasks.get(task_id) or self._ended(task_id)
-            title = f"task {task_id}" if found is None else f"{found.name} {found.coro}"
+            title = f"#{task_id}" if found is None else title_of(found)
             self.push_screen(WhyScreen(task_id, title))
 
     def open_group_why(self, number: int) -> None:

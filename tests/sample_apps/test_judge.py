@@ -177,7 +177,7 @@ CASES = [
         words.TaskEnded("order-*", "cancelled", by="boss", line="here"),
         {"ended": {1: replace(ended(outcome="cancelled"), cancelled_by=BY_THE_BOSS)}},
         {"ended": {1: replace(ended(outcome="cancelled"), cancelled_by=replace(BY_THE_BOSS, site=THERE))}},
-        "order-1 cancelled by boss at /s/it.py:2",
+        "order-1 cancelled by #1 boss at /s/it.py:2",
     ),
     (
         words.TaskEnded("order-*", "cancelled", by="boss"),

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from monitor.findings.model import Line, Observation
+from monitor.findings.rules.shared import more
 from monitor.store.cancel_text import words
+from monitor.store.task_names import title, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,13 +89,15 @@ def _taken_observation(place: tuple[Site | None, Site | None], group: _Cancelled
     return Observation(
         KIND,
         ("along", *place),
-        f"{times}{ended.name} was cancelled {words(by)}",
+        f"{times}{title_of(ended)} was cancelled {words(by)}",
         task=ended.id,
         name=ended.name,
+        coro=ended.coro,
+        label=ended.label,
         site=by.site,
         lines=(
-            Line(f"cancelled {by.through_name or 'what it awaited'}", by.site, by.task, by.name),
-            Line("was cancelled with it; created here", ended.site, ended.id, ended.name),
+            Line(f"cancelled {title(by.through, by.through_name, '') or 'what it awaited'}", by.site, by.task, by.name),
+            Line("was cancelled with it; created here", ended.site, ended.id, ended.name, ended.coro, ended.label),
         ),
         evidence={
             "times": group.count,
@@ -135,17 +139,20 @@ def _mass_observation(
     return Observation(
         KIND,
         ("mass", line, made),
-        f"{len(tasks)} tasks such as {tasks[0].name} were cancelled {words(by) if by is not None else ''}, "
+        f"{len(tasks)} tasks such as {title_of(tasks[0])} were cancelled {words(by) if by is not None else ''}, "
         f"{part:.0%} of all that ended",
         strong=strong,
         at_once=True,
         task=tasks[0].id,
         name=tasks[0].name,
+        coro=tasks[0].coro,
+        label=tasks[0].label,
         site=line,
         lines=(
             Line("cancels them", line, by.task if by is not None else None, who),
             Line("creates them", made),
-            *(Line("was cancelled", None, task.id, task.name) for task in tasks[:_NAMED]),
+            *(Line("was cancelled", None, task.id, task.name, task.coro, task.label) for task in tasks[:_NAMED]),
+            *more(len(tasks), "were cancelled", _NAMED),
         ),
         evidence={"times": len(tasks), "share": round(part, 3), "by": who},
         since=tasks[-1].ended,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from monitor.findings.kinds import KINDS
-from monitor.findings.model import Finding, Observation
+from monitor.findings.model import Finding, Line, Observation
 from monitor.findings.rules import rules
 from monitor.findings.thresholds import Thresholds
+from monitor.store.model import EndedTask, Task
 from monitor.store.store import Store
 
 Rule = Callable[[Store, Thresholds], Iterator[Observation]]
@@ -68,7 +69,7 @@ class Findings:
         for rule in self._rules:
             for observation in rule(store, self.thresholds):
                 if observation.kind not in self.thresholds.off:
-                    changes += self._take(observation, store.now)
+                    changes += self._take(self._with_names(observation, store), store.now)
         changes += self._let_go(store.now)
         self.revision += bool(changes)
         return changes
@@ -122,6 +123,10 @@ class Findings:
         self._rules = rules()
         return gone
 
+    def _with_names(self, observation: Observation, store: Store) -> Observation:
+        before = self.found.get((observation.kind, observation.subject))
+        return _named(observation, store, None if before is None else before.observed)
+
     def _take(self, observation: Observation, now: float) -> list[Change]:
         subject = observation.kind, observation.subject
         finding = self.found.get(subject)
@@ -150,3 +155,24 @@ class Findings:
             del self._pending[subject]
         over = [subject for subject, one in self.found.items() if now - one.seen >= self.thresholds.hold]
         return [Change("finding_gone", now, self.found.pop(subject)) for subject in over]
+
+
+def _named(observation: Observation, store: Store, before: Observation | None) -> Observation:
+    """An observation with name, coroutine and label of its tasks: rules may give ids only.
+
+    A task that has ended, and is not listed, keeps the names that it had in the observation `before`.
+    """
+    had: dict[int | None, Observation | Line] = {}
+    if before is not None:
+        had = {one.task: one for one in before.lines if one.coro} | {before.task: before}
+
+    def names(task: int) -> dict[str, Any]:
+        known: Task | EndedTask | Observation | Line | None = store.tasks.get(task) or store.ended.of(task)
+        known = known or had.get(task)
+        return {} if known is None else {"name": known.name, "coro": known.coro, "label": known.label}
+
+    def line(one: Line) -> Line:
+        return one if one.task is None or one.coro else replace(one, **names(one.task))
+
+    own = {} if observation.task is None or observation.coro else names(observation.task)
+    return replace(observation, lines=tuple(map(line, observation.lines)), **own)

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from monitor.findings.model import Line, Observation
 from monitor.findings.thresholds import Thresholds
 from monitor.store import model
-from monitor.store.labels import named
 from monitor.store.store import Store
+from monitor.store.task_names import title, title_of
 
 if TYPE_CHECKING:
     from collections import deque
@@ -165,10 +165,12 @@ class SemaphoreErrors:
             yield Observation(
                 "semaphore_overreleased",
                 line,
-                f"{named(last.name, last.coro, last.label)} released a BoundedSemaphore too often, and failed",
+                f"{title_of(last)} released a BoundedSemaphore too often, and failed",
                 at_once=True,
                 task=last.id,
                 name=last.name,
+                coro=last.coro,
+                label=last.label,
                 site=line or last.site,
                 lines=tuple(Line("", site) for site in last.failure.traceback) if last.failure is not None else (),
                 evidence={"times": len(ends), "exception": "ValueError", "message": _TOO_OFTEN},
@@ -178,7 +180,7 @@ class SemaphoreErrors:
 
 def _observation(kind: str, place: Hashable, group: _Group) -> Observation:
     last, failure = group.last, group.last.failure
-    name = named(last.name, last.coro, last.label) or (f"task {last.task}" if last.task else "a future")
+    name = title(last.task, last.name, last.coro, last.label) or "a future"
     many = group.count > 1
     if kind == "collected_pending":
         made = f" created by {last.site.function.rpartition('.')[2]}" if last.site is not None else ""
@@ -197,6 +199,8 @@ def _observation(kind: str, place: Hashable, group: _Group) -> Observation:
         at_once=True,
         task=last.task,
         name=last.name,
+        coro=last.coro,
+        label=last.label,
         site=last.site or (traceback[-1] if traceback else None),
         lines=tuple(Line("", site) for site in traceback),
         evidence={

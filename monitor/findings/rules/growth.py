@@ -11,9 +11,9 @@ from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import SECOND, FigureHistories, FigureHistory
 from monitor.findings.rules.shared import fresh
 from monitor.findings.thresholds import Thresholds
-from monitor.store.labels import called
 from monitor.store.past import COARSE, FINE, PROCESS, ROWS
 from monitor.store.store import Store
+from monitor.store.task_names import called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

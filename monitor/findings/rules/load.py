@@ -11,10 +11,11 @@ from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import FigureHistory
 from monitor.findings.thresholds import Thresholds
 from monitor.store.blocked import blocker, lasted
-from monitor.store.labels import holder_text, who
+from monitor.store.labels import holder_text
 from monitor.store.model import Loop, Site, SlowCallback, Task
 from monitor.store.store import Store
 from monitor.store.sync_scan import BlockedNow
+from monitor.store.task_names import title_of, who
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +64,9 @@ class Blocked:
             shares[slow.line] += round(slow.duration * 1e6)
         (line, _), *others = shares.most_common()
         last = next(slow for slow in reversed(recent) if slow.line == line)
-        names = {who(slow.name, slow.callback) for slow in recent}
-        whose = who(last.name, last.callback)
+        one_task = len({slow.task for slow in recent}) == 1
+        names = {who(None, slow.name, slow.callback, slow.label) for slow in recent}
+        whose = who(last.task if one_task else None, last.name, last.callback, last.label)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         function = line.function.rpartition(".")[2] if line is not None else "a line"
         at_least = any(slow.at_least for slow in recent)
@@ -80,6 +82,8 @@ class Blocked:
             at_once=True,
             task=last.task,
             name=last.name or last.callback,
+            coro=last.callback.removesuffix("()"),
+            label=last.label,
             site=line,
             lines=(
                 *(Line("", site) for site in last.stack),
@@ -103,14 +107,13 @@ class Blocked:
             if where is None or min(loop.blocked, where.own) < least:
                 continue
             task = store.tasks.get(loop.running) if loop.running is not None else None
-            name = task.name if task is not None else blocker(store, loop)
             yield Observation(
                 "loop_blocked",
                 ("now", loop.id),
-                f"{name} has been blocking the loop for {lasted(loop)}",
+                f"{blocker(store, loop)} has been blocking the loop for {lasted(loop)}",
                 at_once=True,
                 task=loop.running,
-                name=name,
+                name=blocker(store, loop) if task is None else task.name,
                 site=where.line,
                 lines=tuple(Line("", site) for site in where.stack),
                 evidence={
@@ -164,6 +167,8 @@ class GilWaits:
             at_once=True,
             task=last.task,
             name=last.name or last.callback,
+            coro=last.callback.removesuffix("()"),
+            label=last.label,
             site=line,
             lines=(
                 *(Line("", site) for site in (holder.stack if holder is not None else ())),
@@ -265,7 +270,7 @@ def _busy_observation(task: Task, history: FigureHistory, *, strong: bool) -> Ob
     return Observation(
         "task_busy",
         task.id,
-        f"{task.name} takes {fmt.percent(share)} of the loop's time",
+        f"{title_of(task)} takes {fmt.percent(share)} of the loop's time",
         strong=strong,
         at_once=True,
         task=task.id,
@@ -307,7 +312,7 @@ class BusyLoops:
             yield Observation(
                 "busy_loop",
                 task.id,
-                f"{task.name} makes {fmt.rate(second.rate)} steps a second and never waits",
+                f"{title_of(task)} makes {fmt.rate(second.rate)} steps a second and never waits",
                 strong=second.rate >= least and second.idle <= idle,
                 task=task.id,
                 name=task.name,

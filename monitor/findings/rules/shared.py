@@ -9,7 +9,7 @@ from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import FigureHistories
 from monitor.store.cancel_text import words
-from monitor.store.labels import is_given
+from monitor.store.task_names import title_in, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _FRESH = 15.0
 """Seconds after which a scan by the probe is stale; with very many tasks it comes less than once a second."""
-_TASKS = 12
-"""How many waiters are listed."""
+TASKS = 10
+"""How many waiters, and how many holders, are listed."""
 
 
 def fresh(store: Store) -> SyncScan | None:
@@ -30,16 +30,15 @@ def fresh(store: Store) -> SyncScan | None:
     return store.sync_scan if store.sync_scan.at and store.now - store.sync_scan.at < _FRESH else None
 
 
-def name_of(store: Store, task: int) -> str:
-    """The name of a task; its id if the task is not known, or no longer."""
-    known = store.tasks.get(task)
-    return known.name if known is not None else f"task {task}"
+def more(number: int, what: str, listed: int = TASKS) -> list[Line]:
+    """The line that ends a list of tasks that was cut: `… and 5 more wait`."""
+    return [Line(f"… and {number - listed} more {what}", None)] if number > listed else []
 
 
-def described(store: Store, task: int) -> str:
-    """A task in a sentence: `task "worker-3"`, or `task 7` if the program gave it no name or it is not known."""
-    known = store.tasks.get(task)
-    return f'task "{known.name}"' if known is not None and is_given(known.name) else f"task {task}"
+def more_wait(number: int, listed: int = TASKS) -> list[Line]:
+    """The same of a list of waiters."""
+    rest = number - listed
+    return more(number, "waits" if rest == 1 else "wait", listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +95,10 @@ def _deadlock(store: Store, cycle: list[_Edge]) -> Observation:
     cycle = cycle[first:] + cycle[:first]
     lines = []
     for edge in cycle:
-        holder = name_of(store, edge.behind)
+        holder = title_in(store, edge.behind)
         what = f"waits for a lock that {holder} holds" if edge.lock is not None else f"awaits {holder}"
-        lines.append(Line(what, edge.line, edge.task, name_of(store, edge.task)))
-    names = [name_of(store, edge.task) for edge in cycle]
+        lines.append(Line(what, edge.line, edge.task))
+    names = [title_in(store, edge.task) for edge in cycle]
     # A task that has made a step is not deadlocked: the subject changes with the number of steps.
     steps = tuple(task.steps if (task := store.tasks.get(edge.task)) is not None else 0 for edge in cycle)
     ring = " → ".join([*names[:6], *(["…"] if len(names) > 6 else []), names[0]])
@@ -109,7 +108,6 @@ def _deadlock(store: Store, cycle: list[_Edge]) -> Observation:
         (tuple(edge.task for edge in cycle), steps),
         text,
         task=cycle[0].task,
-        name=names[0],
         site=next((edge.line for edge in cycle if edge.line is not None), None),
         lines=tuple(lines),
         evidence={"tasks": len(cycle), "locks": sum(edge.lock is not None for edge in cycle)},
@@ -131,19 +129,16 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
     lines = []
     holder = "a lock; its holder is unknown (taken with acquire())"
     if lock.holder is not None:
-        holder = f"a lock held by {described(store, lock.holder)}"
-        lines.append(Line("holds it", lock.held_at, lock.holder, name_of(store, lock.holder)))
-    lines += [
-        Line("waits", site, task, name_of(store, task))
-        for task, site in sorted(lock.waiters, key=lambda waiter: waiter[0])[:_TASKS]
-    ]
+        holder = f"a lock held by {title_in(store, lock.holder)}"
+        lines.append(Line("holds it", lock.held_at, lock.holder))
+    lines += [Line("waits", site, task) for task, site in sorted(lock.waiters, key=lambda waiter: waiter[0])[:TASKS]]
+    lines += more_wait(lock.waiting)
     return Observation(
         "lock_convoy",
         lock.number,
         f"{lock.waiting} tasks wait for {holder}",
         strong=strong,
         task=lock.holder,
-        name=None if lock.holder is None else name_of(store, lock.holder),
         site=lock.held_at or (lock.waiters[0][1] if lock.waiters else None),
         lines=tuple(lines),
         evidence={"waiters": lock.waiting, "holder": lock.holder},
@@ -182,17 +177,18 @@ def _semaphore_convoy(store: Store, scan: SyncScan, one: Semaphore, since: float
     still = next((other for other in scan.stuck if other.number == one.number), None)
     holders = [] if still is None else [holder for holder in still.holders if holder.entered]
     waiters = () if still is None else still.waiters
-    held = f", held by {described(store, holders[0].task)}" if holders else ""
-    more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
-    lines = [Line("holds it", holder.site, holder.task, name_of(store, holder.task)) for holder in holders[:_TASKS]]
-    lines += [Line("waits", site, task, name_of(store, task)) for task, site in waiters[:_TASKS]]
+    held = f", held by {title_in(store, holders[0].task)}" if holders else ""
+    others = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+    lines = [Line("holds it", holder.site, holder.task) for holder in holders[:TASKS]]
+    lines += more(len(holders), "hold it")
+    lines += [Line("waits", site, task) for task, site in waiters[:TASKS]]
+    lines += more_wait(one.waiting, min(len(waiters), TASKS)) if waiters else []
     return Observation(
         "lock_convoy",
         ("semaphore", one.number),
-        f"{fmt.count(one.waiting)} tasks wait for {one.label}{held}{more}",
+        f"{fmt.count(one.waiting)} tasks wait for {one.label}{held}{others}",
         at_once=True,
         task=holders[0].task if holders else None,
-        name=name_of(store, holders[0].task) if holders else None,
         site=holders[0].site if holders else one.site,
         lines=tuple(lines),
         evidence={"waiters": one.waiting, "semaphore": one.label, "holders": len(holders) or None},
@@ -240,12 +236,11 @@ def swallowed_cancels(store: Store, thresholds: Thresholds) -> Iterator[Observat
         yield Observation(
             "cancel_swallowed",
             one.task,
-            f"{task.name} was cancelled{times}{f' {words(by)}' if by is not None else ''} and continued",
+            f"{title_of(task)} was cancelled{times}{f' {words(by)}' if by is not None else ''} and continued",
             task=one.task,
-            name=task.name,
             site=task.site,
             lines=(
-                Line("is here now", one.site, one.task, task.name),
+                Line("is here now", one.site, one.task),
                 *((Line("was cancelled here", by.site, by.task, by.name),) if by is not None and by.site else ()),
             ),
             evidence={

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
-from monitor.findings.rules.shared import described, fresh, name_of
+from monitor.findings.rules.shared import TASKS, fresh, more, more_wait
+from monitor.store.task_names import title, title_in
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from monitor.store.store import Store
     from monitor.store.sync_scan import Holder, Stuck
 
-_LISTED = 8
-"""How many tasks of each part are listed."""
 
 _WAITED = {"event": "Event", "condition": "Condition", "future": "Future"}
 
@@ -82,7 +81,7 @@ def _lock(store: Store, one: Stuck, others: list[Holder]) -> Iterator[Observatio
     if any(not holder.waits for holder in holding):
         return  # it runs, or is ready
     first = holding[0]
-    name = described(store, first.task)
+    name = title_in(store, first.task)
     was = ", which was cancelled and cleans up" if first.cancelling else ""
     more = f" and {len(holding) - 1} more" if len(holding) > 1 else ""
     text = f"{_tasks(one)} for {one.label}, held by {name}{more}{was}; it waits for {first.waits}"
@@ -103,17 +102,19 @@ def _observation(
     store: Store, kind: str, one: Stuck, text: str, holders: list[Holder], subject: Hashable = None
 ) -> Observation:
     """An observation with, in this order: the failures that refer to the object, those who have it, those who wait."""
-    lines = [Line(f"failed here: {failed.text}", failed.site, None, failed.name) for failed in one.ended[:_LISTED]]
-    for holder in holders[:_LISTED]:
+    lines = [Line(f"failed here: {end.text}", end.site, None, end.name, end.coro) for end in one.ended[:TASKS]]
+    for holder in holders[:TASKS]:
         how = "holds it" if holder.entered else "refers to it"
         if holder.cancelling:
             how += ", was cancelled"
         if holder.waits:
             how += f", waits for {holder.waits}"
-        lines.append(Line(how, holder.site, holder.task, name_of(store, holder.task)))
-    lines += [Line("waits", site, task, name_of(store, task)) for task, site in one.waiters[:_LISTED]]
+        lines.append(Line(how, holder.site, holder.task))
+    lines += more(len(holders), "refer to it")
+    lines += [Line("waits", site, task) for task, site in one.waiters[:TASKS]]
+    lines += more_wait(one.waiting)
     if one.ended:
-        text += f"; {one.ended[0].name} failed: {one.ended[0].text}"
+        text += f"; {title(None, one.ended[0].name, one.ended[0].coro)} failed: {one.ended[0].text}"
     cause = next((line for line in lines if line.text != "waits"), None)
     first = one.waiters[0] if one.waiters else (None, None)
     return Observation(
@@ -121,7 +122,6 @@ def _observation(
         one.number if subject is None else subject,
         text,
         task=first[0],
-        name=None if first[0] is None else name_of(store, first[0]),
         site=cause.site if cause is not None and (one.ended or (holders and holders[0].entered)) else first[1],
         lines=tuple(lines),
         evidence={
@@ -145,9 +145,10 @@ def failures(store: Store, thresholds: Thresholds) -> Iterator[Observation]:  # 
         yield Observation(
             "failed_unnoticed",
             one.number,
-            f"{failure.name} ({failure.coro}) failed: {failure.text}",
+            f"{title(one.task, failure.name, failure.coro)} failed: {failure.text}",
             task=one.task or None,
             name=failure.name,
+            coro=failure.coro,
             site=failure.site,
             evidence={"exception": failure.exception, "message": failure.message, "coro": failure.coro},
         )

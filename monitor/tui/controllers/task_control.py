@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor.protocol.frames import Reply
-from monitor.store.labels import called
+from monitor.store.task_names import title_of
 from monitor.tui.dialogs.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class TaskControl:
         app = self._app
         session, task = app.store.session, app.store.tasks.get(task_id)
         if task is None:
-            app.say(f"task {task_id} has already ended")
+            app.say(f"#{task_id} has already ended")
         elif app.store.read_only:
             app.say("read-only: cancelling a task needs a probe in the program", bad=True)
         elif app.replaying:
@@ -53,7 +53,7 @@ class TaskControl:
         elif session is None or "cancel" not in session.capabilities:
             app.say("this probe does not allow control", bad=True)
         else:
-            name = f"task {task_id} {called(task.name, task.coro)[:200]}"
+            name = title_of(task)[:200]
             question = ConfirmScreen(
                 f"Cancel {name}?",
                 "It gets a CancelledError where it waits. What it does with it is up to the task.",

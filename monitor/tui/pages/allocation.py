@@ -8,6 +8,7 @@ from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
 from monitor.store.memory_columns import place as place_name
 from monitor.store.memory_columns import signed
+from monitor.store.task_names import is_given, title_of
 from monitor.tui.base.paint import BLANK, Line, line
 from monitor.tui.base.theme import STATE_STYLES
 from monitor.tui.pages.stacks import changed_note, heading, is_library, stack
@@ -132,9 +133,8 @@ def _tasks(store: Store, site: Site, cells: int, asked: int) -> list[Line]:
 def _task_line(task: Task, why: str) -> Line:
     return line(
         (f"{GLYPHS[task.state_name]} {task.state_name:<10}", STATE_STYLES[task.state_name]),
-        (f"{task.id:>6}  ", "dim"),
-        (task.name, "strong"),
-        (f"  {task.coro}", "text"),
+        (title_of(task), "strong"),
+        (f"  {task.coro}" if task.label or is_given(task.name) else "", "text"),
         (f"  {why}", "dim"),
         (f"  busy {fmt.duration(task.busy)}", "dim"),
         target=("task", task.id),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
-from monitor.store.labels import holder_text, line_text, reasons_text, when, who
+from monitor.store.labels import holder_text, line_text, reasons_text, when
 from monitor.store.model import SlowCallback
 from monitor.store.slow_log import BlockingLine
 from monitor.store.store import Store
+from monitor.store.task_names import who
 from monitor.tui.base.paint import BLANK, Line, line
 from monitor.tui.base.theme import delay_style
 from monitor.tui.pages.stacks import changed_note, heading, stack
@@ -100,7 +101,6 @@ def _now(group: BlockingLine) -> list[Line]:
     now = group.now
     if now is None:
         return []
-    number = "" if now.task is None else f"  task {now.task}"
     before = "  since before looptop attached" if now.block.at_least else ""
     return [
         line(
@@ -108,27 +108,25 @@ def _now(group: BlockingLine) -> list[Line]:
             (f"{'at least ' if now.block.at_least else ''}{fmt.duration(now.duration)}", "bad"),
             (f"{before}, in ", "dim"),
             (now.name, "strong"),
-            (number, "dim"),
             target=None if now.task is None else ("task", now.task),
         )
     ]
 
 
 def _caught(slow: SlowCallback) -> str:
-    samples = f"{fmt.count(slow.samples)} samples, " if slow.samples > 1 else ""
+    samples = f"{fmt.several(slow.samples, 'sample')}, " if slow.samples > 1 else ""
     return f"the last time, {samples}outermost first"
 
 
 def _occurrence(store: Store, slow: SlowCallback, longest: float, width: int) -> Line:
     alive = slow.task is not None and slow.task in store.tasks
-    whose = who(slow.name, slow.callback) or "a callback"
-    number = "" if slow.task is None else f"  task {slow.task}{'' if alive else ', ended'}"
+    whose = who(slow.task, slow.name, slow.callback, slow.label) or "a callback"
     return line(
         (f"{when(slow.at, store):>11}  ", "dim"),
         (f"{fmt.bound(slow.duration, slow.at_least):>{width}} ", delay_style(slow.duration)),
         (bar(slow.duration / longest if longest else 0.0, BAR), "bar"),
         ("  ", "text"),
         (whose, "strong"),
-        (number, "dim"),
+        ("" if slow.task is None or alive else ", ended", "dim"),
         target=None if slow.task is None else ("task", slow.task),
     )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
 from monitor.store.end_rows import UNHANDLED, UnhandledRow
-from monitor.store.labels import called, canceller_text, named, site_text, when
+from monitor.store.labels import canceller_text, site_text, when
 from monitor.store.model import EndedTask, Unhandled
 from monitor.store.store import Store
+from monitor.store.task_names import title, title_of
 from monitor.tui.base.paint import BLANK, Line, Part, line
 from monitor.tui.base.theme import STATE_STYLES
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
@@ -39,14 +40,11 @@ def end_page(
     row = UnhandledRow(end) if isinstance(end, Unhandled) else end
     clock = time.strftime("%H:%M:%S", time.localtime(row.ended))
     ago = "" if store.stale else f"{when(row.ended, store)} "
-    name = called(row.name or "", row.coro)
-    if isinstance(row, UnhandledRow):
-        name = named(row.name, row.entry.coro, row.label) or row.coro
-    title: list[Part] = [(f"{GLYPHS.get(row.outcome, '■')} {row.outcome}", STATE_STYLES.get(row.outcome, "text"))]
-    title += [("  ", "text"), (name, "strong")]
-    if row.id:
-        title.append((f"  task {row.id}", "dim"))
-    lines = [line(*title), line((f"{EXPLAINED.get(row.outcome, '')}, {ago}at {clock}", "dim")), BLANK]
+    coro = row.entry.coro if isinstance(row, UnhandledRow) else row.coro
+    name = title(row.id, row.name, coro, row.label) or row.coro
+    parts: list[Part] = [(f"{GLYPHS.get(row.outcome, '■')} {row.outcome}", STATE_STYLES.get(row.outcome, "text"))]
+    parts += [("  ", "text"), (name, "strong")]
+    lines = [line(*parts), line((f"{EXPLAINED.get(row.outcome, '')}, {ago}at {clock}", "dim")), BLANK]
     lines += _call(row.entry) if isinstance(row, UnhandledRow) else _facts(store, row)
     lines.append(BLANK)
     failure = row.failure
@@ -74,7 +72,7 @@ def _call(entry: Unhandled) -> list[Line]:
     """The message, and the task that the call names."""
     lines = [line((f"{'message':<14}", "dim"), (entry.message, "text"))]
     if entry.task:
-        text = f"{entry.name or ''} {entry.task}"
+        text = title(entry.task, entry.name, entry.coro, entry.label)
         lines.append(line((f"{'task':<14}", "dim"), (text, "text"), target=("task", entry.task)))
     return lines
 
@@ -96,6 +94,6 @@ def _facts(store: Store, ended: EndedTask) -> list[Line]:
         lines.append(line((f"{'cancelled':<14}", "dim"), (canceller_text(by, store), "strong"), target=target))
     if ended.parent:
         parent = store.tasks.get(ended.parent)
-        text = f"{parent.name} ({ended.parent})" if parent is not None else f"task {ended.parent}, ended"
+        text = title_of(parent) if parent is not None else f"#{ended.parent}, ended"
         lines.append(line((f"{'parent':<14}", "dim"), (text, "text"), target=("task", ended.parent)))
     return lines

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.findings.columns import GLYPHS
-from monitor.store.labels import line_text, name_or_id, site_text
+from monitor.store.labels import line_text, site_text
 from monitor.store.store import Store
+from monitor.store.task_names import title
 from monitor.tui.base.paint import BLANK, Line, Part, line
 from monitor.tui.pages.stacks import changed_note, heading, stack
 from monitor.tui.widgets.source_view import Sources
@@ -46,8 +47,8 @@ def finding_page(
     ]
     if sign.task is not None:
         alive = "" if sign.task in store.tasks else ", ended"
-        who = (sign.name or "", "strong"), (f"  task {sign.task}{alive}", "dim")
-        lines.append(line((f"{'task':<{LABEL}}", "dim"), *who, target=("task", sign.task)))
+        who = title(sign.task, sign.name, sign.coro, sign.label)
+        lines.append(line((f"{'task':<{LABEL}}", "dim"), (who, "strong"), (alive, "dim"), target=("task", sign.task)))
     places = (
         [heading("Lines", cells, _order(finding)), *_lines(store, finding, sources, cells, unfolded), BLANK]
         if sign.lines
@@ -105,8 +106,8 @@ def _lines(store: Store, finding: Finding, sources: Sources, cells: int, unfolde
     for one in finding.observed.lines:
         if one.is_frame:
             continue
-        who = name_or_id(one.name, one.task)
-        parts: list[Part] = [(who, "strong"), ("  ", "text")] if who is not None else []
+        who = one.who
+        parts: list[Part] = [(who, "strong"), ("  ", "text")] if who else []
         place = "" if one.site is None else site_text(one.site, store)
         parts += [(one.text, "text"), ("  " if one.text and place else "", "text"), (place, "dim")]
         lines.append(line(*parts, target=None if one.task is None else ("task", one.task)))

@@ -88,11 +88,11 @@ def _page(
 
 
 def _task_of_one(_store: Store, task: int) -> tuple[str, Hashable]:
-    return f"task {task}", ("task", task)
+    return f"#{task}", ("task", task)
 
 
 def _task_of_worker(store: Store, task: int) -> tuple[str, Hashable]:
-    return f"worker {store.worker} task {task}", ("worker", store.worker, task)
+    return f"worker {store.worker} #{task}", ("worker", store.worker, task)
 
 
 def _by_worker(parts: Sequence[tuple[Store, LabelGroup]], cells: int) -> list[Line]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store import past
-from monitor.store.labels import called, site_text, who
+from monitor.store.labels import site_text
+from monitor.store.task_names import title_of, who
 from monitor.tui.base.paint import BLANK, Line, Part, line
 from monitor.tui.base.theme import delay_style, load_style
 from monitor.tui.widgets import spark
@@ -124,7 +125,7 @@ def _events(store: Store, begin: float, cells: int) -> list[Line]:
     found: list[tuple[float, Line]] = []
     for slow in store.slow.entries:
         if slow.at >= begin:
-            what = slow.label or who(slow.name, slow.callback)
+            what = who(slow.task, slow.name, slow.callback, slow.label)
             where = f"  {site_text(slow.line, store)}" if slow.line is not None else ""
             figure = fmt.bound(slow.duration, slow.at_least)
             text = f"{_clock(slow.at)}  {figure:>8}  {what}{where}"
@@ -132,7 +133,7 @@ def _events(store: Store, begin: float, cells: int) -> list[Line]:
     for ended in store.ended:
         if ended.outcome == "failed" and ended.ended >= begin:
             why = ended.failure.text if ended.failure is not None else ""
-            text = f"{_clock(ended.ended)}    failed  {called(ended.name, ended.coro)}  {why}"
+            text = f"{_clock(ended.ended)}    failed  {title_of(ended)}  {why}"
             target = ("task", ended.id) if ended.id else None
             found.append((ended.ended, line((" ✗ ", "bad"), (text[: cells - 4], "text"), target=target)))
     found.sort(key=lambda pair: pair[0], reverse=True)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.store.columns import GLYPHS
-from monitor.store.labels import called, site_text, when
+from monitor.store.labels import site_text, when
 from monitor.store.model import Task, TaskDetail, Wait
 from monitor.store.store import Store
+from monitor.store.task_names import is_given, title_of
 from monitor.tui.base.paint import BLANK, Line, Part, columns, line
 from monitor.tui.base.theme import STATE_STYLES, delay_style, load_style
 from monitor.tui.pages.stacks import changed_note, heading, innermost_own, stack
@@ -77,13 +78,12 @@ def _title(store: Store, subject: Subject) -> list[Line]:
             line(
                 (f"{GLYPHS[state]} {state}{since}", style),
                 ("  ", "text"),
-                (called(task.name, task.coro), "strong"),
-                (f"  task {task.id}", "dim"),
+                (title_of(task), "strong"),
                 (now, load_style(task.share)),
             )
         ]
     ended = next((entry for entry in reversed(store.ended) if entry.id == task.id), None)
-    name: list[Part] = [("  ", "text"), (called(task.name, task.coro), "strong"), (f"  task {task.id}", "dim")]
+    name: list[Part] = [("  ", "text"), (title_of(task), "strong")]
     if ended is None:
         return [line(("■ gone", "bad"), *name), line(("showing its last state", "dim"))]
     how: Part = (
@@ -121,20 +121,20 @@ def _facts(store: Store, subject: Subject, slow: float) -> list[Line]:
     elif task.parent == 0:
         lineage = line(*_pair("parent", "none: created outside any task", "dim", 0))
     else:
-        chain = [f"{parent.name} ({parent.id})" if parent is not None else f"task {task.parent}, ended"]
+        chain = [title_of(parent) if parent is not None else f"#{task.parent}, ended"]
         seen = {task.id, task.parent}
         above = parent
         while above is not None and above.parent and above.parent not in seen and len(chain) < 6:
             seen.add(above.parent)
             number, above = above.parent, store.tasks.get(above.parent)
-            chain.append(above.name if above is not None else f"task {number}, ended")
+            chain.append(title_of(above) if above is not None else f"#{number}, ended")
         lineage = line(*_pair("parent", " ‹ ".join(chain), width=0), target=("task", task.parent))
     born, eager = (
         "older than the probe" if task.born_before_attach and not outside else "",
         "eager" if task.eager else "",
     )
     notes = ", ".join(filter(None, (born, eager)))
-    given = f", named {task.name}" if task.name and called(task.name, task.coro) != task.name else ""  # by asyncio
+    given = f", named {task.name}" if task.name and not is_given(task.name) else ""  # by asyncio
     coroutine = f"{task.coro}{given}"
     where = f"{loop.id} {loop.kind} {loop.name}" if loop is not None else str(task.loop)
     return [
@@ -162,14 +162,13 @@ def _task_line(store: Store, task_id: int, before: tuple[Part, ...] = (), depth:
     task = store.tasks.get(task_id)
     indent = "  " * depth
     if task is None:
-        return line((indent, "text"), *before, (f"task {task_id}, ended or not sent", "dim"), target=("task", task_id))
+        return line((indent, "text"), *before, (f"#{task_id}, ended or not sent", "dim"), target=("task", task_id))
     waits = f"  {task.wait_kind or ''} {task.wait_text or ''}" if task.wait_kind else ""
     return line(
         (indent, "text"),
         *before,
         (f"{GLYPHS[task.state_name]} {task.state_name:<10}", STATE_STYLES[task.state_name]),
-        (f"{task.id:>6}  ", "dim"),
-        (task.name, "strong"),
+        (title_of(task), "strong"),
         (f"  busy {fmt.duration(task.busy)}" if task.counted is None or task.steps else "", "dim"),
         (waits, "dim"),
         target=("task", task_id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
-from monitor.store.labels import called
+from monitor.store.task_names import title
 from monitor.store.threads import place
 from monitor.tui.base.paint import BLANK, Line, Part, line
 from monitor.tui.pages.stacks import heading, stack
@@ -50,7 +50,7 @@ def summary(threads: Threads, store: Store) -> list[Parts]:
     )
     task = None if busiest.facts.job is None else busiest.facts.job.task
     if task is not None:
-        second = (*second, ("  for ", "dim"), (called(task.name, task.coro), "strong"))
+        second = (*second, ("  for ", "dim"), (title(task.id, task.name, task.coro), "strong"))
     return [first, second]
 
 
@@ -79,7 +79,8 @@ def thread_page(
         task = facts.job.task
         if task is not None:
             target = None if task.id is None else ("task", task.id)
-            lines.append(line(("asked for by task ", "dim"), (called(task.name, task.coro), "strong"), target=target))
+            who = title(task.id, task.name, task.coro)
+            lines.append(line(("asked for by ", "dim"), (who, "strong"), target=target))
     lines += [BLANK, heading("Stack", cells, "outermost first")]
     if not thread.stack:
         return [*lines, line(("No Python frames: a thread of C code, or one of a free-threaded build.", "dim"))]

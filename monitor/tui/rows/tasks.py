@@ -10,11 +10,11 @@ from monitor.store.column import Column
 from monitor.store.columns import GLYPHS, GROUPS, TASKS
 from monitor.store.end_rows import EndRow
 from monitor.store.groups import Group, groups
-from monitor.store.labels import called
 from monitor.store.lineage import awaiters
 from monitor.store.model import Site, Task
 from monitor.store.query import Predicate
 from monitor.store.store import Store
+from monitor.store.task_names import called
 from monitor.tui.base.paint import Part
 from monitor.tui.base.theme import STATE_STYLES, delay_style, label_style, load_style
 from monitor.tui.rows.base import Rows

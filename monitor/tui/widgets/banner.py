@@ -95,8 +95,6 @@ def _blocked(store: Store, slow: float) -> tuple[str, str] | None:
     if worst is None or worst.blocked < max(LONG_BLOCK, slow):
         return None
     who = safe(blocker(store, worst))[:40]
-    if worst.running in store.tasks:
-        who += f" (task {worst.running})"
     line = worst.block.line if worst.block is not None else None
     at = f" at {safe(line_text(line, store))}" if line is not None else ""
     loop = f"loop {worst.id}" if len(store.loops) > 1 else "the loop"

@@ -78,8 +78,8 @@ class Flight:
 @pytest.mark.parametrize(
     ("on", "word", "reason", "kind"),
     [
-        ("slow:200ms", "block", r"block blocked for ([3-9]\d\dms|\d+\.\d+s)", "slow"),
-        ("failed", "fail", r"fail failed", "failed"),
+        ("slow:200ms", "block", r"#\d+ block blocked for ([3-9]\d\dms|\d+\.\d+s)", "slow"),
+        ("failed", "fail", r"#\d+ fail failed", "failed"),
         ("growth:30MB", "grow", r"memory grew by (3[89]|4\d)(\.\d)?MiB", None),
     ],
 )

@@ -188,7 +188,7 @@ def test_a_deadlock_is_the_cycle_with_its_lines(world):
     assert world.seconds(4, scanned(locks=LOCKS)) == ["deadlock"]
     sign = world.only
     assert [(line.name, line.site.line) for line in sign.lines] == [("task-1", 30), ("task-2", 30)]
-    assert "task-1 → task-2 → task-1" in sign.text
+    assert "#1 task-1 → #2 task-2 → #1 task-1" in sign.text
 
 
 def test_a_deadlock_by_way_of_a_task_that_is_awaited(world):
@@ -243,15 +243,16 @@ def test_a_semaphore_that_many_wait_for_says_who_holds_it(world):
     row = [1, "semaphore", "", "Semaphore gate of Shop", *facts]
     of = scanned(semaphores=[[1, "Semaphore gate of Shop", 1, 0, None, 60]], stuck=[row])
     assert world.seconds(12, of) == ["lock_convoy"]
-    assert world.only.text == '60 tasks wait for Semaphore gate of Shop, held by task "task-5" and 1 more'
-    assert [line.name for line in world.only.lines] == ["task-5", "task-6", "task-1", "task-2"]
+    assert world.only.text == "60 tasks wait for Semaphore gate of Shop, held by #5 task-5 and 1 more"
+    assert [line.name for line in world.only.lines] == ["task-5", "task-6", "task-1", "task-2", None]
+    assert world.only.lines[-1].text == "… and 58 more wait"
     assert world.only.site.line == 20
 
 
 def test_a_holder_without_a_name_of_its_own_goes_by_its_id(world):
     facts = [7, "Task-5", 3, 1, NOW - 90 * SECOND, None, 0, 1, 0]  # asyncio's number is not the id
     world.feed({"type": "static", "tasks": [facts]})
-    for holder, text in ((6, 'task "task-6"'), (7, "task 7"), (99, "task 99")):
+    for holder, text in ((6, "#6 task-6"), (7, "#7 work()"), (99, "#99")):
         convoy = [[holder, 4, holder, 2, [[n, 3] for n in (1, 2, 3, 4)]]]
         assert "lock_convoy" in world.seconds(6, scanned(locks=convoy))
         assert f"4 tasks wait for a lock held by {text}" in [one.observed.text for one in world.findings.shown()]
@@ -340,7 +341,9 @@ def test_a_task_that_was_taken_along_is_told_when_the_program_goes_on(world):
     cancelled(world, 4, by)
     assert world.seconds(1) == []
     assert world.seconds(2) == ["cancelled_by"]
-    assert world.only.text == "victim-4 was cancelled with query, which it awaited: by killer at /srv/app.py:20"
+    assert (
+        world.only.text == "#4 victim-4 was cancelled with #3 query, which it awaited: by #1 killer at /srv/app.py:20"
+    )
     assert (world.only.name, world.only.site.line, world.only.evidence["by_task"]) == ("victim-4", 20, 1)
 
 
@@ -398,7 +401,7 @@ def test_a_line_that_cancels_many_of_more_does_what_it_should(world):
 def test_who_swallowed_a_cancellation_is_told_with_who_cancelled(world):
     told = scanned(cancelled=[[1, 1, 3]], cancellers=[[1, {**KILLER, "task": 2}]])
     assert world.seconds(3, told) == ["cancel_swallowed"]
-    assert world.only.text == "task-1 was cancelled by killer at /srv/app.py:20 and continued"
+    assert world.only.text == "#1 task-1 was cancelled by #2 killer at /srv/app.py:20 and continued"
 
 
 def test_an_exception_that_nobody_retrieved_has_the_task_and_its_site(world):
@@ -460,7 +463,7 @@ def test_tasks_older_than_the_probe_that_are_collected_are_one_finding(world):
         facts = {"kind": "unhandled", "message": message, "task": 1000 + seq, "name": f"Task-{33_000 + seq}"}
         world.feed({"type": "event", "seq": seq, "at": world.at, **facts})
     assert world.seconds(1) == ["collected_pending"]
-    assert world.only.text == "79 tasks were garbage-collected while pending, most recently Task-33079"
+    assert world.only.text == "79 tasks were garbage-collected while pending, most recently #1079"
 
 
 def test_one_line_that_raises_is_one_finding_whether_or_not_it_is_known_who_made_the_task(world):
@@ -471,7 +474,7 @@ def test_one_line_that_raises_is_one_finding_whether_or_not_it_is_known_who_made
         facts = {"message": message, "name": f"Task-{seq}", "exception": failure, **more}
         world.feed({"type": "event", "seq": seq, "at": world.at, "kind": "unhandled", **facts})
     assert world.seconds(1) == ["never_retrieved"]
-    text = "ValueError: declined, 3 times, most recently in Shop.order() GET /orders; result never awaited"
+    text = "ValueError: declined, 3 times, most recently in GET /orders; result never awaited"
     assert world.only.text == text
 
 

@@ -86,7 +86,7 @@ def test_a_holder_that_moves_is_not_stuck_and_one_that_stands_is():
     assert found(stuck, seconds=29)[1] == []
     world, kinds = found(stuck, seconds=32)
     assert kinds == ["lock_stuck"]
-    assert 'held by task "task-4", which was cancelled and cleans up; it waits for event' in world.only.text
+    assert "held by #4 task-4, which was cancelled and cleans up; it waits for event" in world.only.text
     moving = World()
     for quarter in range(36 * 4):
         moving.tick(rows=[[4, 2, quarter // 8, 1, 1, 1]], **scanned(stuck=[stuck])(quarter))

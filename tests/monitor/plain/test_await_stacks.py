@@ -73,12 +73,12 @@ def test_await_stacks_are_drawn_with_the_tasks_below_the_innermost_frame() -> No
     store = attached_late()
     tasks, depths = as_tree([store.tasks[number] for number in (1, 2, 3)], awaiters(store))
     assert await_stacks.lines(store, tasks, depths, 100) == [
-        "└── (T) t1  1  · waiting",
-        "    └── (T) t2  2  · waiting",
+        "└── (T) #1 t1  · waiting",
+        "    └── (T) #2 t2  · waiting",
         "        └── work /srv/app.py:2",
         "            └── … 2 frames of asyncio",
         "                └── wait asyncio/taskgroups.py:3",
-        "                    └── (T) t3  3  · waiting",
+        "                    └── (T) #3 t3  · waiting",
         "                        └── work /srv/app.py:3",
         "                            └── … 2 frames of asyncio",
         "                                └── wait asyncio/taskgroups.py:3",
@@ -88,6 +88,6 @@ def test_await_stacks_are_drawn_with_the_tasks_below_the_innermost_frame() -> No
 def test_without_a_tree_every_task_stands_alone() -> None:
     store = attached_late()
     lines = await_stacks.lines(store, [store.tasks[2], store.tasks[1]], {}, 100)
-    assert lines[0] == "├── (T) t2  2  · waiting"
+    assert lines[0] == "├── (T) #2 t2  · waiting"
     assert lines[1] == "│   └── work /srv/app.py:2"
-    assert lines[-1] == "└── (T) t1  1  · waiting"
+    assert lines[-1] == "└── (T) #1 t1  · waiting"

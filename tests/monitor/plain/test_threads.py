@@ -48,7 +48,7 @@ def test_text(found):
     assert lines[2].split()[:3] == ["t1", "1.0%", "–"]  # not known
     assert "running" in lines[1]
     assert "shop.py:7 crunch" in lines[1]
-    assert "for asker" in lines[1]
+    assert "for #9 asker" in lines[1]
     assert lines[-1] == "3 threads, 2 more are not shown; CPU 91% over 1.00s, 0% in threads with a loop"
     merged = lines_of_all({2: found}, 140, False)
     assert merged[0].split()[:2] == ["Process", "Thread"]

@@ -75,7 +75,7 @@ def test_a_slow_callback():
             {"file": "/usr/lib/python3.11/asyncio/locks.py", "line": 115, "function": "acquire"},
         ],
     }
-    assert line(made).endswith("slow_callback  250ms  /srv/app.py:42 worker  in [/x] (task 2)")
+    assert line(made).endswith("slow_callback  250ms  /srv/app.py:42 worker  in #2 [/x]")
 
 
 def test_a_slow_callback_that_waited_for_the_gil():
@@ -83,7 +83,7 @@ def test_a_slow_callback_that_waited_for_the_gil():
     (made,) = stream_of({**SLOW, "gil": 200_000, "held_by": holder})
     assert made["gil"] == 0.2
     assert (made["held_by"]["thread"], made["held_by"]["line"]["line"]) == ("crunch", 42)
-    assert "in [/x] (task 2)  waited 200ms for the GIL: thread crunch had it at /srv/app.py:42 worker" in line(made)
+    assert "in #2 [/x]  waited 200ms for the GIL: thread crunch had it at /srv/app.py:42 worker" in line(made)
 
 
 def test_where_the_time_of_a_slow_callback_went():
@@ -98,7 +98,7 @@ def test_where_the_time_of_a_slow_callback_went():
 def test_a_slow_callback_that_began_before_anybody_watched():
     (made,) = stream_of({**SLOW, "at_least": True})
     assert (made["duration"], made["at_least"]) == (0.25, True)
-    assert line(made).endswith("slow_callback  ≥250ms  /srv/app.py:42 worker  in [/x] (task 2)")
+    assert line(made).endswith("slow_callback  ≥250ms  /srv/app.py:42 worker  in #2 [/x]")
 
 
 def test_a_slow_callback_that_was_over_before_it_was_caught():
@@ -113,13 +113,13 @@ def test_the_end_of_a_task():
     assert (made["outcome"], made["age"], made["busy"], made["steps"]) == ("failed", 5e-06, 3e-06, 2)
     assert [site["line"] for site in made["traceback"]] == [10, 42]
     assert "\n" not in line(made)
-    assert "failed     job (task 9)  ValueError: boom" in line(made)
+    assert "failed     #9 job  ValueError: boom" in line(made)
 
 
 def test_what_nobody_handled():
     (made,) = stream_of(UNHANDLED)
     assert made["message"] == "Task exception was never retrieved"
-    assert line(made).endswith("Task exception was never retrieved  ValueError: boom  in job (task 9)")
+    assert line(made).endswith("Task exception was never retrieved  ValueError: boom  in #9 job")
 
 
 def test_each_loop_once_a_second_with_its_worst_lag():
@@ -236,9 +236,7 @@ def test_a_callback_that_blocks_now_is_told_once_and_again_when_it_ends():
     long = [blocks(0.25 * n, 12 + 0.25 * n) for n in range(1, 9)]
     made = [thing for thing in stream_of(*long, SLOW) if wanted(thing, ("worker", "slow"))]
     assert [thing["type"] for thing in made] == ["blocked", "slow_callback"]
-    assert line(made[0]).endswith(
-        "blocked        for at least 12.2s by now at /srv/app.py:42 worker  in worker-1 (task 2)"
-    )
+    assert line(made[0]).endswith("blocked        for at least 12.2s by now at /srv/app.py:42 worker  in #2 worker-1")
     assert (made[0]["duration"], made[0]["at_least"], made[0]["loop"], made[0]["line"]["line"]) == (12.25, True, 1, 42)
     dump(made[0])
 
@@ -302,10 +300,10 @@ def test_it_ends_when_the_time_is_over(connection):
 
 def test_a_task_that_only_asyncio_has_named_is_called_by_its_coroutine():
     (ended,) = stream_of({**ENDED, "name": "Task-9"})
-    assert "  job() (task 9)  " in line(ended)
+    assert "  #9 job()  " in line(ended)
     assert ended["name"] == "Task-9"
     (slow,) = stream_of({**SLOW, "name": "Task-2"})
-    assert line(slow).endswith("in worker() (task 2)")
+    assert line(slow).endswith("in #2 worker()")
 
 
 def test_a_time_just_before_a_full_second_is_not_a_second_early():

@@ -60,7 +60,7 @@ def test_what_is_older_than_the_recording_is_past_and_comes_first(tmp_path, own)
     assert [one["time"] for one in things] == sorted(one["time"] for one in things)
     assert not blocks(stream.replayed(path, "1s", None, None))[1:]
     texts = [one["text"] for one in things if one["type"] == "finding"]
-    assert len(texts) == bool(own) and all("3.00s, in w" in text for text in texts)
+    assert len(texts) == bool(own) and all("3.00s, in #1 w" in text for text in texts)
 
 
 def test_flame_graphs_have_the_slow_callbacks_of_the_recording(tmp_path):

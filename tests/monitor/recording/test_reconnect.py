@@ -220,7 +220,7 @@ def test_what_is_told_before_the_picture_is_whole_again_is_in_the_file_once(tmp_
     with Recording(path) as recording:
         assert [e.seq for e in recording.notes() if e.kind == "slow_callback"] == [old.seq, new.seq]
         marks = [mark.text for mark in recording.markers() if mark.kind == "slow"]
-        assert marks == ["w blocked for 200ms", "Shop.handle() blocked for 300ms"]
+        assert marks == ["#1 w blocked for 200ms", "#1 Shop.handle() blocked for 300ms"]
         for at in (recording.end, recording.end - 1):
             sought = Store()
             for one in recording.state(at)[0]:

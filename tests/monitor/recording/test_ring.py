@@ -81,14 +81,14 @@ class Blocks(Script):
 
 def test_a_file_for_each_time_with_thirty_seconds_of_what_follows(tmp_path):
     made, ring = fly(tmp_path, 60.0, 560, script=Blocks(slow=0.0), on=["slow:1s"])
-    assert [why for _, why in ring.finished] == ["w blocked for 2.00s"] * 4
+    assert [why for _, why in ring.finished] == ["#1 w blocked for 2.00s"] * 4
     for number, (path, _) in enumerate(ring.finished, 1):
         with Recording(path) as recording:
             assert recording.finished and not recording.problems
             event = NOW + number * 60_000_000
             assert 30 <= (recording.end - event) * 1e-6 < 32
             assert (event - recording.start) * 1e-6 >= 29
-            assert recording.reason == "w blocked for 2.00s"
+            assert recording.reason == "#1 w blocked for 2.00s"
             assert [marker.kind for marker in recording.markers() if marker.kind == "slow"]
     assert about(made.path).whole
 

@@ -310,8 +310,8 @@ def test_the_text_names_each_line_once():
     timeline = ring.timeline()
     assert slowest(timeline, 5) == [timeline.lives[1]]
     text = text_of(explain(timeline, timeline.lives[1]))
-    assert text[0] == "handler (task 1)  55.0 ms  done"
-    assert text[3] == "  waited    51.0 ms  51.0 ms lock at orders.py:17 handler, held by refresh#2 ← db.py:44"
+    assert text[0] == "#1 handler()  55.0 ms  done"
+    assert text[3] == "  waited    51.0 ms  51.0 ms lock at orders.py:17 handler, held by #2 refresh() ← db.py:44"
     assert text[-1].strip().startswith("R.")
 
 

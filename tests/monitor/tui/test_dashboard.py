@@ -662,8 +662,7 @@ async def test_a_loop_that_was_blocked_before_is_named_everywhere() -> None:
         assert "BLOCKED ≥5.20s" in screen[1]
         assert all(len(text) <= 100 for text in screen)
         assert any(
-            "the loop has been blocked for at least 5s at scene_app.py:25 by handle() (task 17)" in text
-            for text in screen
+            "the loop has been blocked for at least 5s at scene_app.py:25 by #17 handle()" in text for text in screen
         )
         await driver.press("2")
         await driver.tick(blocked(31, 5.5, at_least=True, running=17, stack=[8, 14]), seconds=1.1)
@@ -673,7 +672,7 @@ async def test_a_loop_that_was_blocked_before_is_named_everywhere() -> None:
         await driver.press("enter")
         await driver.tick(blocked(32, 6.0, at_least=True, running=17, stack=[8, 14]), seconds=1.1)
         text = driver.text()
-        assert "blocks the loop now, for at least 6.00s  since before looptop attached, in handle()  task 17" in text
+        assert "blocks the loop now, for at least 6.00s  since before looptop attached, in #17 handle()" in text
         assert "Stack while it blocks" in text and "now, outermost first" in text
         end = frames.Event(
             seq=100, at=START + 70_000_000, kind="slow_callback", loop=1, duration=6_100_000, at_least=True, task=17,
@@ -731,8 +730,8 @@ async def test_a_title_has_one_name() -> None:
         driver.app.open_task(17)
         await driver.pilot.pause()
         await driver.look()
-        title = next(text for text in driver.screen() if "task 17" in text)
-        assert "handle()  task 17" in title
+        title = next(text for text in driver.screen() if "#17" in text)
+        assert "#17 handle()" in title
         assert "Task-17" not in title
         assert "named Task-17" in driver.text(), "it can still be found by it"
 

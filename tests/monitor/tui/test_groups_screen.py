@@ -56,7 +56,7 @@ async def test_a_group_its_ages_over_time_and_labels_elsewhere() -> None:
         assert "Ages of the ended ones  in all, and in each of the last 54 s" in text
         ages = [line for line in text.splitlines() if line.startswith("   from ")]
         assert [line.rstrip()[-1] for line in (ages[0], ages[-1])] == ["4", "█"], ages  # all of the first look is older
-        assert "failed  task 17" in text
+        assert "failed  #17" in text
 
         await driver.press("3")
         await driver.filter_by("group:handle label:/items/")

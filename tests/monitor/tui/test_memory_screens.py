@@ -147,7 +147,7 @@ async def test_the_page_of_a_line_asks_who_runs_there_and_opens_a_task() -> None
         await driver.tick(frames.Reply(id=number, ok=True, details=[detail]), tick(33))
         assert "waits through line 17" in driver.text()
         await driver.press("down", "enter")
-        assert "handle()  task 30" in driver.screen()[4]
+        assert "#30 handle()" in driver.screen()[4]
 
 
 async def test_profiles_are_asked_for_while_they_are_in_sight() -> None:

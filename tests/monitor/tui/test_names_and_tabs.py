@@ -1,49 +1,15 @@
 """What a narrow screen keeps: what a task runs, where asyncio named it, and the titles of the tabs."""
 
 import msgspec
-import pytest
 from fake_probe import hello, static, tick
 
 from monitor.protocol import frames
 from monitor.store.columns import TASKS
-from monitor.store.labels import called, who
 from monitor.store.store import Store
 from monitor.tui.main_screens import MAIN
 from monitor.tui.rows.tasks import TaskRows
 from monitor.tui.widgets import tabs
 from monitor.tui.widgets.column_layout import lay_out
-
-
-@pytest.mark.parametrize(
-    ("name", "coro", "shown"),
-    [
-        ("job-7", "work", "job-7"),
-        ("Task-7", "work", "work()"),
-        ("Task-7", "Server.handle", "Server.handle()"),
-        ("Task-7", "RequestHandler._handle_request", "_handle_request()"),
-        ("Task-7", "main.<locals>.work", "work()"),
-        ("Task-7", "", "Task-7"),
-        ("", "work", "work()"),
-        ("", "", "–"),
-        ("Task-7b", "work", "Task-7b"),
-    ],
-)
-def test_a_name_that_asyncio_gave_says_nothing(name, coro, shown):
-    assert called(name, coro) == shown
-
-
-@pytest.mark.parametrize(
-    ("name", "what", "shown"),
-    [
-        ("Task-7", "work()", "work()"),
-        ("job-7", "work()", "job-7"),
-        (None, "Protocol.data_received()", "Protocol.data_received()"),
-        ("Task-7", "", "Task-7"),
-        (None, None, ""),
-    ],
-)
-def test_of_whom_an_event_tells(name, what, shown):
-    assert who(name, what) == shown
 
 
 def test_the_coroutine_stands_in_for_the_name_only_where_it_has_no_column():

@@ -40,7 +40,7 @@ async def test_a_busy_thread_is_obvious_and_opens() -> None:
         rows = driver.screen()
         assert any("CPU 129%" in row and "others" in row for row in rows), driver.text()
         assert any(
-            "most of it outside the loop: pool[/x] 108%  /app/shop.py:12 crunch  for asker" in row for row in rows
+            "most of it outside the loop: pool[/x] 108%  /app/shop.py:12 crunch  for #7 ask…" in row for row in rows
         ), driver.text()
         table = [row for row in rows if row.lstrip("▌ ").startswith(("pool", "Main", "idle"))]
         assert [row.lstrip("▌ ").split()[:2] for row in table[:3]] == [
@@ -51,7 +51,7 @@ async def test_a_busy_thread_is_obvious_and_opens() -> None:
         assert "crunch [/x]" in table[0]
         await driver.press("enter")
         text = driver.text()
-        assert "asked for by task asker" in text
+        assert "asked for by #7 asker" in text
         assert "crunch [/x]" in text
         await driver.press("escape")
         await driver.filter_by("idle")

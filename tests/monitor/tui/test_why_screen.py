@@ -43,9 +43,9 @@ async def test_w_explains_a_task_from_the_list_and_its_page() -> None:
         assert "No step of this task is recorded" in driver.text()
         await driver.tick(steps(), tick(6), seconds=2)
         text = driver.text()
-        assert "Why was worker-1" in text
-        assert "waited    50.0 ms  50.0 ms future at scene_app.py:18 serve ← worker-0 scene_app.py:12" in text
-        assert "queued    20.0 ms  behind worker-2, 19.0 ms" in text
+        assert "Why was #3 worker-1" in text
+        assert "waited    50.0 ms  50.0 ms future at scene_app.py:18 serve ← #2 worker-0 scene_app.py:12" in text
+        assert "queued    20.0 ms  behind #4 worker-2, 19.0 ms" in text
         assert "R ran   q queued   . waited   ? unknown" in text
         await driver.press("escape")
         await driver.look()

@@ -164,10 +164,27 @@ READERS = """
         gc_pauses.stop()
         gc_pauses.start()
         gc.collect()
-        assert gc_pauses.take()[1] > 0 and gc_pauses.by_generation()[2][1]
+        while not gc_pauses.take()[1]: gc.collect()  # the probe's thread takes them, too
+        assert gc_pauses.by_generation()[2][1]
+
+    async def rest():
+        resting.extend(asyncio.create_task(asyncio.sleep(600)) for _ in range(150))
+        await asyncio.sleep(0)
+        while len(install.changed):  # until the probe's thread has taken them
+            await asyncio.sleep(0.01)
+        for record in install.walk(install.records):
+            table[record.id] = record
+
+    resting, table = [], install.new_table()
+    loop.run_until_complete(rest())
+
+    def walked():
+        for _ in range(10):
+            assert len(list(install.walk(table))) >= 150
+            assert len(install.keys_of(table)) == len(table)
 
     found = {}
-    for work in (sampled, traced, grouped, collected):
+    for work in (sampled, traced, grouped, collected, walked):
         counts = []
         for _ in range(16):
             work()

@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from probes.base.sites import Tables
-from probes.inspection import stuck
+from probes.inspection import awaited_objects, stuck
 from probes.inspection.queues import ObjectIds
 from probes.inspection.waits import Wait
 
@@ -41,7 +41,8 @@ def test_producers_beside_a_backlog_on_a_lock_are_reported_while_no_search_is_du
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, cpu = Clock(), Clock(pace=0.01)
-    monkeypatch.setattr(stuck, "monotonic", clock)
+    for module in (stuck, awaited_objects):
+        monkeypatch.setattr(module, "monotonic", clock)
     monkeypatch.setattr(stuck, "thread_time", cpu)
     monkeypatch.setattr(stuck.Orphans, "search", lambda *_: iter(()))
     rows: list[Any] = []

@@ -444,7 +444,8 @@ def test_churn_is_counted_exactly(tmp_path: Path, python: str) -> None:
                 "cancelled": 2_000,
             }
             assert found["steps"] == 20_000 + 10_000 + 2_000
-            assert len(viewer.sizes) < max(3000, 100 * viewer.ticked) and max(viewer.sizes) < 1 << 20
+            # Not one for each task, however long it takes.
+            assert len(viewer.sizes) < max(10_000, 100 * viewer.ticked) and max(viewer.sizes) < 1 << 20
             program.say()
             program.end()
 

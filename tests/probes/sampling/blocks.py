@@ -1,5 +1,5 @@
 # ruff: noqa - a program to be watched: it blocks its loop at random, and tells when, for how long and how
-import asyncio, json, random, re, socket, sys, time
+import asyncio, concurrent.futures.thread, json, random, re, socket, sys, time  # to_thread would load it in the loop
 from time import monotonic
 
 number, seed, kind_of_loop = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]

@@ -32,7 +32,8 @@ def judge(viewer: Viewer, truth: list[dict[str, Any]]) -> dict[str, list[str]]:
     """What was missed, blamed wrongly, timed wrongly, or accused although it did not block.
 
     A machine that is short of CPU makes steps longer and samples fewer, so an event belongs to a block if it covers it,
-    may be longer by the time for which its thread had no CPU, and its line is judged if it was sampled at all twice.
+    may be longer by the time for which its thread had no CPU, and its line is judged if it was sampled at all twice,
+    and mostly while its thread ran: else it may have stood anywhere for long.
     """
     found: dict[str, list[str]] = {"missed": [], "wrong line": [], "wrong time": [], "accused": []}
     events = [event for event in viewer.of_kind("slow_callback") if event["duration"] >= 100_000]
@@ -47,7 +48,8 @@ def judge(viewer: Viewer, truth: list[dict[str, Any]]) -> dict[str, list[str]]:
         event = near[0]
         events.remove(event)
         where = viewer.site(event["stack"][event["blame"]]) if event["stack"] else ("nowhere", 0, "")
-        if where[:2] != ("blocks.py", LINES[block["kind"]]) and event["samples"] > 1:
+        judged = event["samples"] > 1 and without_cpu(event) < 0.3 * block["took"]
+        if where[:2] != ("blocks.py", LINES[block["kind"]]) and judged:
             found["wrong line"].append(f"{what}: {where}, {event['samples']} samples, {viewer.stack(event['stack'])}")
         more, most = event["duration"] / 1e6 - block["took"], max(0.03, 0.15 * block["took"])
         if not -most <= more <= most + without_cpu(event):

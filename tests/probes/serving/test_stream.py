@@ -163,11 +163,10 @@ def test_a_viewer_that_never_reads_costs_little(tmp_path: Path) -> None:
         sizes: list[int] = []
 
         def at_rest() -> bool:
-            """Whether no thread of it has run, or wanted to, for 30 looks."""
-            if any(state_of(thread) == "R" for thread in Path(f"/proc/{program.pid}/task").iterdir()):
-                sizes.clear()
-            sizes.append(rss(program.pid))
-            return sizes[-30:] == [sizes[-1]] * 30
+            """Whether it had the same size in 30 looks at which no thread of it ran, or wanted to."""
+            if not any(state_of(thread) == "R" for thread in Path(f"/proc/{program.pid}/task").iterdir()):
+                sizes.append(rss(program.pid))
+            return len(sizes) >= 30 and sizes[-30:] == [sizes[-1]] * 30
 
         wait_until(at_rest, "its size stays the same")
         before = sizes[-1]

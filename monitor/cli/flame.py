@@ -128,7 +128,7 @@ def _no_tasks(by: str) -> None:
 
 def _profile_of_all(members: Members, duration: float, hz: int, token_file: str | None, what: str, by: str) -> Profile:
     """Sample all processes of a set at the same time. Raises ConnectError if none answers."""
-    from monitor.cli.each_worker import answers
+    from monitor.cli.answers import answers
     from monitor.flame.load import merged
     from monitor.plain import flame as plain
 

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import click
 
-from monitor.cli.output import json_option, print_object
-from monitor.cli.target import (
-    Connector,
-    at_option,
-    connect,
-    only_recorded,
-    recorded_set,
-    recording_of,
-    remote_options,
-    set_of,
-    targets_argument,
-    token_option,
-)
+from monitor.cli.answers import print_answer
+from monitor.cli.output import json_option
+from monitor.cli.target import at_option, remote_options, targets_argument, token_option
 from monitor.errors import UsageError
-from monitor.guard import say
 
 
 @click.command()
@@ -51,8 +40,6 @@ def groups(
     are counted, the rate is of the seconds watched. Of a recording: as they were at its end, or at a time.
     `--by site` counts by the line that creates the tasks instead.
     """
-    from monitor.attach.injector import Injector
-
     if waits:
         if at is not None:
             raise UsageError("--waits are of all of a recording", "leave --at out")
@@ -68,88 +55,34 @@ def groups(
     key, seconds = sort or plain.DEFAULT_SORT, 2.0 if duration is None else duration
     by_site = by == "site"
     plain.sort_order(key)
-    recorded = recorded_set(targets)
-    if recorded is not None:
-        from monitor.cli.each_worker import print_recorded
-
-        return print_recorded(
-            recorded,
-            at,
-            plain.recorded,
-            as_json,
-            lambda store: plain.groups_object(store, key, by_site),
-            lambda store, *how: plain.group_lines(store, key, by_site, *how),
-        )
-    members = set_of(targets)
-    if members is not None:
-        only_recorded(at)
-        from monitor.cli.each_worker import print_each
-
-        return print_each(
-            members,
-            Connector(token_file),
-            lambda connection: plain.watched(connection, seconds, by_site),
-            seconds,
-            as_json,
-            lambda store: plain.groups_object(store, key, by_site),
-            lambda store, *how: plain.group_lines(store, key, by_site, *how),
-        )
-    path = recording_of(targets[0], at)
-    if path is not None:
-        store = plain.recorded(path, at)
-    else:
-        store = plain.watched(connect(targets[0], token_file, Injector(notify=say)), seconds, by_site)
-    print_object(
+    return print_answer(
+        targets,
+        token_file,
+        at,
         as_json,
-        lambda: plain.groups_object(store, key, by_site),
-        lambda *how: plain.group_lines(store, key, by_site, *how),
+        ask=lambda connection: plain.watched(connection, seconds, by_site),
+        takes=seconds,
+        read=plain.recorded,
+        thing=lambda store: plain.groups_object(store, key, by_site),
+        lines=lambda store, *how: plain.group_lines(store, key, by_site, *how),
     )
-    return 0
 
 
 def _print_waits(
     targets: tuple[str, ...], as_json: bool, group: str, past: bool, duration: float, token_file: str | None
 ) -> int:
-    from monitor.attach.injector import Injector
     from monitor.plain import waits as plain
     from monitor.plain.why import notes_of
 
-    recorded = recorded_set(targets)
-    if recorded is not None:
-        from monitor.cli.each_worker import print_recorded
-
-        return print_recorded(
-            recorded,
-            None,
-            lambda file, _: plain.recorded(file),
-            as_json,
-            lambda trace: plain.waits_object(trace, plain.profile_of(trace, group)),
-            lambda trace, *how: plain.waits_lines(plain.profile_of(trace, group), group, *how),
-        )
-    path = recording_of(targets[0]) if len(targets) == 1 else None
-    members = None if path is not None else set_of(targets)
-    if members is not None:
-        from monitor.cli.each_worker import print_each
-
-        return print_each(
-            members,
-            Connector(token_file),
-            lambda connection: plain.watched(connection, duration, past),
-            duration,
-            as_json,
-            lambda trace: plain.waits_object(trace, plain.profile_of(trace, group)),
-            lambda trace, *how: plain.waits_lines(plain.profile_of(trace, group), group, *how),
-        )
-    if path is not None:
-        trace = plain.recorded(path)
-    else:
-        trace = plain.watched(connect(targets[0], token_file, Injector(notify=say)), duration, past)
-    profile = plain.profile_of(trace, group)
-    for note in notes_of(trace):
-        say(note)
-    print_object(
+    return print_answer(
+        targets,
+        token_file,
+        None,
         as_json,
-        lambda: plain.waits_object(trace, profile),
-        lambda *how: plain.waits_lines(profile, group, *how),
+        ask=lambda connection: plain.watched(connection, duration, past),
+        takes=duration,
+        read=lambda file, _: plain.recorded(file),
+        thing=lambda trace: plain.waits_object(trace, plain.profile_of(trace, group)),
+        lines=lambda trace, *how: plain.waits_lines(plain.profile_of(trace, group), group, *how),
+        notes=notes_of,
     )
-    return 0

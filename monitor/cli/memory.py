@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from monitor.cli.output import json_option, print_object
-from monitor.cli.target import (
-    Connector,
-    at_option,
-    connect,
-    only_recorded,
-    recorded_set,
-    recording_of,
-    remote_options,
-    set_of,
-    targets_argument,
-    token_option,
-)
+from monitor.cli.answers import print_answer
+from monitor.cli.output import json_option
+from monitor.cli.target import at_option, remote_options, targets_argument, token_option
 from monitor.errors import UsageError
-from monitor.guard import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.store.store import Store
 
 
 @click.command()
@@ -57,48 +53,22 @@ def memory(
     Traces its allocations for a while (tracemalloc), which slows the program's steps several times meanwhile.
     From a recording: the newest memory snapshot in it that shows growth.
     """
-    from monitor.attach.injector import Injector
     from monitor.plain import memory as plain
 
-    recorded = recorded_set(targets)
-    if recorded is not None:
-        from monitor.cli.each_worker import print_recorded
-
-        _only_live("duration", "frames", "hide")
-        return print_recorded(
-            recorded,
-            at,
-            lambda path, moment: plain.recorded_growth(path, moment, group, limit),
-            as_json,
-            plain.growth_object,
-            plain.growth_lines,
-        )
-    members = set_of(targets)
-    if members is not None:
-        from monitor.cli.each_worker import print_each
-
-        only_recorded(at)
-        options = plain.TracingOptions(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
-        return print_each(
-            members,
-            Connector(token_file),
-            lambda connection: plain.measure(connection, options),
-            duration + plain.BEFORE,
-            as_json,
-            plain.growth_object,
-            plain.growth_lines,
-        )
-    path = recording_of(targets[0], at)
-    if path is not None:
-        _only_live("duration", "frames", "hide")
-        growth = plain.recorded_growth(path, at, group, limit)
-    else:
-        wanted = plain.TracingOptions(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
-        growth = plain.measure(connect(targets[0], token_file, Injector(notify=say)), wanted)
-    for note in growth.notes:
-        say(note)
-    print_object(as_json, lambda: plain.growth_object(growth), lambda *how: plain.growth_lines(growth, *how))
-    return 0
+    options = plain.TracingOptions(duration, frames or 0, group or "lineno", limit, ("probe", *hide))
+    return print_answer(
+        targets,
+        token_file,
+        at,
+        as_json,
+        ask=lambda connection: plain.measure(connection, options),
+        takes=duration + plain.BEFORE,
+        read=lambda path, moment: plain.recorded_growth(path, moment, group, limit),
+        thing=plain.growth_object,
+        lines=plain.growth_lines,
+        notes=lambda growth: growth.notes,
+        before_reading=lambda: _only_live("duration", "frames", "hide"),
+    )
 
 
 @click.command()
@@ -115,35 +85,23 @@ def profile(targets: tuple[str, ...], calls: int, as_json: bool, at: str | None,
     """
     from monitor.plain import memory as plain
 
-    recorded = recorded_set(targets)
-    if recorded is not None:
-        from monitor.cli.each_worker import print_recorded
+    def read(path: Path, moment: str | float | None) -> Store:
         from monitor.recording.reader import store_at
 
-        return print_recorded(recorded, at, store_at, as_json, plain.profiles_object, plain.profiles_lines)
-    members = set_of(targets)
-    if members is not None:
-        from monitor.cli.each_worker import print_each
+        return store_at(path, moment)
 
-        only_recorded(at)
-        return print_each(
-            members,
-            lambda target: connect(target, token_file),
-            lambda connection: plain.profiles(connection, calls if as_json else 0),
-            0.0,
-            as_json,
-            plain.profiles_object,
-            plain.profiles_lines,
-        )
-    path = recording_of(targets[0], at)
-    if path is not None:
-        from monitor.recording.reader import store_at
-
-        store = store_at(path, at)
-    else:
-        store = plain.profiles(connect(targets[0], token_file), calls if as_json else 0)
-    print_object(as_json, lambda: plain.profiles_object(store), lambda *how: plain.profiles_lines(store, *how))
-    return 0
+    return print_answer(
+        targets,
+        token_file,
+        at,
+        as_json,
+        ask=lambda connection: plain.profiles(connection, calls if as_json else 0),
+        takes=0.0,
+        read=read,
+        thing=plain.profiles_object,
+        lines=plain.profiles_lines,
+        inject=False,
+    )
 
 
 def _only_live(*names: str) -> None:

@@ -6,21 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.output import json_option, print_object
-from monitor.cli.target import (
-    Connector,
-    at_option,
-    connect,
-    only_recorded,
-    recorded_set,
-    recording_of,
-    remote_options,
-    set_of,
-    targets_argument,
-    token_option,
-)
+from monitor.cli.answers import print_answer
+from monitor.cli.output import json_option
+from monitor.cli.target import at_option, remote_options, targets_argument, token_option
 from monitor.errors import UsageError
-from monitor.guard import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +30,6 @@ def threads(targets: tuple[str, ...], as_json: bool, duration: float, at: str | 
     Of several programs in one table; of a recording at its end or at a time. The probe's own threads are left out.
     With --json each thread has its whole stack.
     """
-    from monitor.attach.injector import Injector
     from monitor.plain import threads as plain
 
     def recorded_look(path: Path, moment: str | float | None) -> Store:
@@ -52,30 +40,15 @@ def threads(targets: tuple[str, ...], as_json: bool, duration: float, at: str | 
             raise UsageError("no look at the threads up to that time", "looptop record takes one every few seconds")
         return store
 
-    recorded = recorded_set(targets)
-    if recorded is not None:
-        from monitor.cli.each_worker import print_recorded
-
-        return print_recorded(recorded, at, recorded_look, as_json, plain.threads_object, None, plain.lines_of_all)
-    members = set_of(targets)
-    if members is not None:
-        only_recorded(at)
-        from monitor.cli.each_worker import print_each
-
-        return print_each(
-            members,
-            Connector(token_file),
-            lambda connection: plain.look(connection, duration),
-            duration,
-            as_json,
-            plain.threads_object,
-            None,
-            plain.lines_of_all,
-        )
-    path = recording_of(targets[0], at)
-    if path is not None:
-        store = recorded_look(path, at)
-    else:
-        store = plain.look(connect(targets[0], token_file, Injector(notify=say)), duration)
-    print_object(as_json, lambda: plain.threads_object(store), lambda *how: plain.thread_lines(store, *how))
-    return 0
+    return print_answer(
+        targets,
+        token_file,
+        at,
+        as_json,
+        ask=lambda connection: plain.look(connection, duration),
+        takes=duration,
+        read=recorded_look,
+        thing=plain.threads_object,
+        lines=plain.thread_lines,
+        together=plain.lines_of_all,
+    )

@@ -133,7 +133,7 @@ def _traces_of_set(
     members = set_of(targets)
     if members is None:
         return None
-    from monitor.cli.each_worker import answers
+    from monitor.cli.answers import answers
 
     there, found = answers(
         members,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import SECOND, FigureHistories, FigureHistory
-from monitor.findings.rules.shared import fresh
+from monitor.findings.rules.shared import OncePerScan
 from monitor.findings.thresholds import Thresholds
 from monitor.store.past import COARSE, FINE, PROCESS, ROWS
 from monitor.store.store import Store
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.store.model import Site, Task
+    from monitor.store.sync_scan import SyncScan
 
 _NEAR = 0.5
 """Share of a threshold above which a finding is kept."""
@@ -184,26 +185,13 @@ def _slow_growth(store: Store, site: Site, coro: str, more: int, past: float) ->
 
 
 @dataclass(slots=True)
-class Queues:
+class Queues(OncePerScan):
     """Queues whose size keeps growing."""
 
     _histories: FigureHistories = field(default_factory=FigureHistories)
-    _looked: float = 0.0
-    _observations: list[Observation] = field(default_factory=list)
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """Yields one observation per queue."""
-        scan = fresh(store)
-        if scan is None:
-            return
-        if scan.at != self._looked:
-            self._looked = scan.at
-            self._observations = list(self._look(store, thresholds))
-        yield from self._observations
-
-    def _look(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
+    def _look(self, scan: SyncScan, _: Store, thresholds: Thresholds) -> Iterator[Observation]:
         window, least = thresholds.of("queue_growing", "window"), thresholds.of("queue_growing", "least")
-        scan = store.sync_scan
         self._histories.keep({queue.number for queue in scan.queues})
         for queue in scan.queues:
             history = self._histories.of(queue.number)

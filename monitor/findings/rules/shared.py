@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,28 @@ def more_wait(number: int, listed: int = TASKS) -> list[Line]:
     """The same of a list of waiters."""
     rest = number - listed
     return more(number, "waits" if rest == 1 else "wait", listed)
+
+
+@dataclass(slots=True)
+class OncePerScan(ABC):
+    """A rule that reads the probe's scan and keeps figures of each: it looks once at each scan."""
+
+    _looked: float = field(default=0.0, init=False)
+    _observations: list[Observation] = field(default_factory=list, init=False)
+
+    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
+        """Yields the observations of the newest scan; none if it is stale."""
+        scan = fresh(store)
+        if scan is None:
+            return
+        if scan.at != self._looked:
+            self._looked = scan.at
+            self._observations = list(self._look(scan, store, thresholds))
+        yield from self._observations
+
+    @abstractmethod
+    def _look(self, scan: SyncScan, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
+        """Yields the observations of a scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +276,7 @@ def swallowed_cancels(store: Store, thresholds: Thresholds) -> Iterator[Observat
 
 
 @dataclass(slots=True)
-class Semaphores:
+class Semaphores(OncePerScan):
     """Semaphores whose value grows beyond what releases of earlier acquisitions can explain.
 
     The value also grows if a semaphore is used less and less, and it may be low when it is first seen. So it must have
@@ -264,26 +287,14 @@ class Semaphores:
     _first: dict[int, tuple[int, int]] = field(
         default_factory=dict
     )  # when first seen: its value, and the number of tasks
-    _looked: float = 0.0
-    _observations: list[Observation] = field(default_factory=list)
 
-    def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
-        """Yields one observation per semaphore."""
-        scan = fresh(store)
-        if scan is None:
-            return
-        if scan.at != self._looked:
-            self._looked = scan.at
-            self._observations = list(self._look(scan, len(store.tasks), thresholds))
-        yield from self._observations
-
-    def _look(self, scan: SyncScan, tasks: int, thresholds: Thresholds) -> Iterator[Observation]:
+    def _look(self, scan: SyncScan, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         window = thresholds.of("semaphore_overreleased", "window")
         self._histories.keep({one.number for one in scan.semaphores})
         for one in scan.semaphores:
             history = self._histories.of(one.number)
             history.add(scan.at, one.value, window)
-            before, takers = self._first.setdefault(one.number, (one.value, tasks))
+            before, takers = self._first.setdefault(one.number, (one.value, len(store.tasks)))
             if history.grown(window) <= 0 or one.waiting or one.value - before <= takers:
                 continue
             first: Hashable = history.values[0][1]

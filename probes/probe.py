@@ -85,7 +85,7 @@ class Probe:
 
     def _threads(self) -> tuple[list[int], int]:
         """The kernel's ids of threads that are or were the probe's, and how many more there are."""
-        samplers = (self.flames.on_loop, self.gil_share)
+        samplers = (self.flames.on_loop.thread, self.gil_share.thread)
         starting = self.watchdog.starting + sum(sampler.starting for sampler in samplers)
         return [*self.watchdog.ids, *(one for sampler in samplers for one in sampler.ids)], 1 + starting
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import struct
 import sys
-from _thread import get_ident, get_native_id
 from asyncio import base_events, runners
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..hooks import accounting, backend, install
+from ..sampling.c_sampler import SamplerThread
 from .jobs import EXECUTORS, NOBODY, Jobs
 from .line_table import line_at
 
@@ -66,10 +66,7 @@ class OnLoop:
         self._workers: list[int] = []
         self.cpu = self._cpu_seen = 0.0  # CPU seconds of all its threads so far, and of the current one
         self.why_not = ""
-        self.ids: list[int] = []
-        self.starting = 0
-        self.own: set[int] = set()
-        """Identities of the sampling thread, so that it can be excluded from the program's threads."""
+        self.thread = SamplerThread()
 
     def sample(self, hz: int, start_thread: Callable[..., Any], *, jobs: bool = False) -> None:
         """Sets the samples per second; 0 stops. `why_not` gives the reason if that is impossible."""
@@ -92,21 +89,10 @@ class OnLoop:
             self.hz = 0
             return
         self._forget()
-        self.starting += 1
         try:
-            start_thread(self._run, (sampler,))
+            self.thread.start(sampler, start_thread)
         except BaseException as error:
-            self.starting -= 1
             self._sampler, self.hz, self.why_not = None, 0, f"no thread can be started: {error}"
-
-    def _run(self, sampler: Any) -> None:
-        self.ids = [*self.ids[-8:], get_native_id()]
-        self.starting -= 1
-        self.own.add(get_ident())
-        try:
-            sampler.run()
-        finally:
-            self.own.discard(get_ident())
 
     def look(self, ended: Iterable[TaskRecord] = ()) -> Drained | None:
         """Returns the samples since the last look. `ended`: tasks that have ended since then."""

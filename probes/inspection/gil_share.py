@@ -6,10 +6,10 @@ See hooks/native/gil.c. A sampler that needs the GIL would find it with itself.
 from __future__ import annotations
 
 import sys
-from _thread import get_ident, get_native_id
 from typing import TYPE_CHECKING, Any
 
 from ..hooks import backend
+from ..sampling.c_sampler import SamplerThread
 from ..sampling.gil_wait import static_data
 
 if TYPE_CHECKING:
@@ -29,10 +29,7 @@ class GilShare:
         self.why_not = ""
         self.cpu = 0.0
         """CPU seconds of all its threads so far."""
-        self.ids: list[int] = []
-        self.starting = 0
-        self.own: set[int] = set()
-        """Identities of the sampling thread, so that it can be excluded from the program's threads."""
+        self.thread = SamplerThread()
 
     def switch(self, wanted: bool, start_thread: Callable[..., Any]) -> None:
         """Begins or ends sampling. `why_not` gives the reason if it cannot begin."""
@@ -49,22 +46,11 @@ class GilShare:
             self.why_not = str(error) or type(error).__name__
             return
         self._held.clear()
-        self.starting += 1
         try:
-            start_thread(self._run, (sampler,))
+            self.thread.start(sampler, start_thread)
         except BaseException:
-            self.starting -= 1
             return
         self._sampler = sampler
-
-    def _run(self, sampler: Any) -> None:
-        self.ids = [*self.ids[-8:], get_native_id()]
-        self.starting -= 1
-        self.own.add(get_ident())
-        try:
-            sampler.run()
-        finally:
-            self.own.discard(get_ident())
 
     def look(self) -> dict[int, float] | None:
         """Seconds for which each thread had the GIL since sampling began, by identity; None if it is not sampled."""
@@ -81,7 +67,7 @@ class GilShare:
     def forked(self) -> None:
         """Forgets the thread in a child after a fork."""
         self._sampler = None
-        self.own.clear()
+        self.thread.own.clear()
 
 
 def _make() -> Any:

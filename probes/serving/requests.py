@@ -86,7 +86,7 @@ class Requests:
     def threads(self, session: Session) -> dict[str, Any]:
         """The threads of the program, without those of the probe."""
         gil, share = self._probe.watchdog.gil, self._probe.gil_share
-        own = gil.own | share.own | self._probe.flames.on_loop.own
+        own = gil.own | share.thread.own | self._probe.flames.on_loop.thread.own
         held = share.look() if session.watch.gil else None
         return threads.read(own, gil.asleep_in, self._tables, held)
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 from array import array
 from itertools import islice
 from operator import attrgetter
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol, sites
 from ..base.id_bitset import Ids
-from ..base.task_facts import task_name
 from ..base.turns import turns
 from ..hooks import install, loops, reading
 from ..hooks.backend import FREE_THREADED
@@ -28,6 +26,7 @@ from .flame_rows import FlameRows
 from .group_rows import GroupRows
 from .requests import Requests
 from .subscription import Watch
+from .wait_rows import WaitRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +46,7 @@ MOST_SITES = 5000
 MOST_GONE = 20_000
 """Most site counts, and most ids of collected tasks, in one frame, so that it stays below protocol.MAX_FRAME."""
 AT_ONCE = 40
-"""Tasks whose waits are read before giving up the GIL for a moment."""
-
-YOUNG = 2.0
-"""Seconds of age up to which the wait of a task is sent with its row. A viewer asks for the waits of visible tasks, but
-sorts only once a second, so the waits of short-lived tasks would never be shown."""
-MOST_YOUNG = 50
+"""Tasks whose rows are made before giving up the GIL for a moment."""
 MOST_EVENTS = 300
 PROCESS_EVERY = 0.95
 """Seconds between two looks at the process: a little less than a second, else every other one came a tick late."""
@@ -80,8 +74,6 @@ class Session:
         self._backlog = array("q")  # keys of records, the next one last; the collector need not pass over them
         self._sites: set[int] = set()
         self._lag: dict[int, float] = {}
-        self._names: dict[int, str] = {}
-        self._waits: dict[int, list[Any]] = {}
         self._last_event = 0
         self._missed = 0
         self._row_cost = 40.0
@@ -99,6 +91,7 @@ class Session:
         self.tracing_reported = False
         self.flame = FlameRows(self.watch)
         self._groups = GroupRows(probe)
+        self._waits = WaitRows(probe, self.watch)
         self._scan_sent = 0
         self._steps: Reader | Names | None = None
 
@@ -288,10 +281,14 @@ class Session:
         self._known.difference_update(tick["gone"])
         tick["loops"] = self._loop_rows()
         tick["blocked"] = self._blocked()
-        told, counts = set(islice(self._sites, MOST_SITES)), self._sampler.site_counts
-        self._sites -= told
-        tick["sites"] = [rows.site_row(counts[site]) for site in told if site in counts]
-        self._add_details(tick)
+        sent, counts = set(islice(self._sites, MOST_SITES)), self._sampler.site_counts
+        self._sites -= sent
+        tick["sites"] = [rows.site_row(counts[site]) for site in sent if site in counts]
+        waits, renamed = self._waits.rows(tick["tasks"], self._known, self._static_of)
+        tick["waits"] = waits
+        tick["static"] += renamed
+        if self.detailed is not None and self.detailed.id == self.watch.detail:
+            tick["detail"] = detail.detail_of(self.detailed, self._sampler.tables)
         flame = self.flame.rows(self._probe.flames.why_not)
         if flame is not None:
             tick["flame"] = flame
@@ -377,20 +374,6 @@ class Session:
         lag, self._lag = self._lag, {}
         return [loops.row_of(record, loop, lag.get(record.id, 0.0)) for loop, record in self._probe.loops.all()]
 
-    def _young(self, tick: dict[str, Any]) -> list[int]:
-        """Tasks of this tick that are too young for the viewer to have asked for; none if its window is empty."""
-        window = set(self.watch.window)
-        if not window:
-            return []
-        since, found = monotonic() - YOUNG, []
-        for number in sorted((row[0] for row in tick["tasks"] if row[1] == protocol.WAITING), reverse=True)[
-            :MOST_YOUNG
-        ]:
-            record = self._probe.tasks.record_of(number)
-            if record is not None and record.born is not None and record.born > since and number not in window:
-                found.append(number)
-        return found
-
     def _blocked(self) -> list[list[Any]]:
         """The protocol.BLOCKED_ROW of each loop that is blocked now."""
         found = []
@@ -399,36 +382,6 @@ class Session:
             lines = [self._sampler.tables.site(code, line) for code, line in stack]
             found.append([slow.loop, slow.at_least, rows.microseconds(slow.starved), lines, sites.blamed(list(stack))])
         return found
-
-    def _add_details(self, tick: dict[str, Any]) -> None:
-        waits, names = [], []
-        for place, number in enumerate([*self.watch.window, *self._young(tick)]):
-            if place % AT_ONCE == 0:
-                detail.yield_gil_if_due()
-            record = self._probe.tasks.record_of(number)
-            row = None
-            if record is not None:
-                row = reading.read(record, detail.wait_row, record, self._sampler.tables)
-            if record is None or row is None:
-                self._waits.pop(number, None)
-                continue
-            if self._waits.get(number) != row:
-                self._waits[number] = row
-                waits.append(row)
-            name = reading.read(record, task_name)
-            if number in self._known and name is not None and self._names.get(number) != name:
-                # Also for a task that becomes visible: it may have been renamed since its facts were sent.
-                static = self._static_of(record)
-                if static is not None:
-                    self._names[number] = name
-                    names.append(static)
-        for number in (set(self._waits) | set(self._names)) - set(self.watch.window):
-            self._waits.pop(number, None)
-            self._names.pop(number, None)
-        tick["waits"] = waits
-        tick["static"] += names
-        if self.detailed is not None and self.detailed.id == self.watch.detail:
-            tick["detail"] = detail.detail_of(self.detailed, self._sampler.tables)
 
     def _events(self) -> list[dict[str, Any]]:
         journal = self._probe.journal

@@ -27,17 +27,13 @@ from .callback_stack import Stack, describe, stack_of
 from .cpu_wait import NOTHING, CpuWait
 from .gil_wait import Gil
 from .slow_callback import SlowCallback
+from .stack_samples import keep, stretches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
 
     from ..hooks.records import LoopRecord, TaskRecord
 
-Sample = tuple[Stack, float, float]
-"""A stack, the seconds it stands for, and when it was taken."""
-MOST_SAMPLES = 1000
-"""Most samples kept of one callback, which may never end."""
 NEWEST = 40
 """The most recent samples that show where a callback is now."""
 LITTLE = 5e-5
@@ -290,7 +286,7 @@ class Watchdog:
         before = record.samples[-1][2] if record.samples else started
         if record.started != started:
             return  # it ended meanwhile, so the stack may be that of the next callback
-        _keep(record.samples, (stack, now - before, now))
+        keep(record.samples, (stack, now - before, now))
         if before - started < self.threshold <= now - started:
             self.on_blocked()
 
@@ -299,7 +295,7 @@ class Watchdog:
         before = max(self._looked, record.answered)
         if not record.between:
             before += min(now - before, self.interval) / 2
-        _keep(record.between, (stack, now - before, now))
+        keep(record.between, (stack, now - before, now))
 
     def _check_unseen(self, now: float) -> None:
         """Samples the callbacks whose start no hook saw, and accounts those that are over."""
@@ -324,7 +320,7 @@ class Watchdog:
             if not unseen.samples:
                 unseen_callbacks.identify(unseen, task, stack)
             before = unseen.samples[-1][2] if unseen.samples else unseen.since
-            _keep(unseen.samples, (stack, now - before, now))
+            keep(unseen.samples, (stack, now - before, now))
 
     def _book_unseen(self, record: LoopRecord, unseen: UnseenCallback) -> None:
         if not unseen.samples:
@@ -365,26 +361,14 @@ class Watchdog:
             record.beat_sent = 0.0
 
     def _book_unclocked(self, record: LoopRecord, answered: float) -> None:
-        """Finds what blocked a loop whose callbacks pass no hook: runs of samples of the same callback.
-
-        Samples without a frame above the loop are left out: the thread was idle, and something else, such as another
-        thread with the GIL, delayed the beat.
-        """
-        begin = 0
+        """Finds what blocked a loop whose callbacks pass no hook."""
         samples, record.between = record.between, []
-        for index in range(1, len(samples) + 1):
-            if index < len(samples) and _outermost(samples[index]) is _outermost(samples[begin]):
-                continue
-            stretch = [sample[:2] for sample in samples[begin:index]]
-            code, ended = _outermost(samples[begin]), samples[index - 1][2]
-            if index == len(samples):
-                ended += min(answered - ended, 2 * self.interval)  # it ended between the last look and this beat
-            duration = sum(seconds for _, seconds in stretch) + ended - samples[index - 1][2]
-            if code is not None and duration >= self.threshold:
-                slow = SlowCallback(record, 0, "", f"{code.co_qualname}()", ended, duration, stretch)
-                slow.starved = self.starved.between(record, ended - duration, ended)
+        for one in stretches(samples, answered, 2 * self.interval):
+            if one.duration >= self.threshold:
+                name = f"{one.code.co_qualname}()"
+                slow = SlowCallback(record, 0, "", name, one.ended, one.duration, one.samples)
+                slow.starved = self.starved.between(record, one.ended - one.duration, one.ended)
                 self.caught.append(slow)
-            begin = index
 
     def record_slow(
         self, record: LoopRecord, callback: Any, task: TaskRecord | None, started: float, elapsed: float
@@ -416,15 +400,3 @@ class Watchdog:
         )
         slow.waited = self.gil.over(record, started, spent, moment, late=late)
         self.caught.append(slow)
-
-
-def _keep(samples: list[Sample], sample: Sample) -> None:
-    """Adds a sample. When there are too many, every second one is kept and also counts for the time of the other."""
-    if len(samples) >= MOST_SAMPLES:
-        pairs = zip(samples[::2], samples[1::2], strict=False)
-        samples[:] = [(stack, before[1] + seconds, at) for before, (stack, seconds, at) in pairs]
-    samples.append(sample)
-
-
-def _outermost(sample: Sample) -> CodeType | None:
-    return sample[0][0][0] if sample[0] else None

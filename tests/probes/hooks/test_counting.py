@@ -709,7 +709,8 @@ def test_a_slow_callback_is_lag_although_no_beat_was_sent() -> None:
 
 def test_a_callback_that_never_ends_is_sampled_in_bounded_memory() -> None:
     from probes.hooks.records import LoopRecord
-    from probes.sampling.watchdog import MOST_SAMPLES, Watchdog
+    from probes.sampling.stack_samples import MOST_SAMPLES
+    from probes.sampling.watchdog import Watchdog
 
     class Loop:
         pass

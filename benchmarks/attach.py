@@ -93,7 +93,7 @@ class Target:
         self.directory = os.environ["LOOPTOP_DIR"] = self._folder.name
         self.process = spawn(python, "-c", text, core=cores()[0])
         self.pid = self.process.pid
-        self.said = ask(self.process).decode().strip()
+        self.ready = ask(self.process).decode().strip()
 
     def __enter__(self) -> Target:
         return self
@@ -132,10 +132,10 @@ def times(python: str, rounds: int) -> str:
     cpu: dict[str, list[float]] = {"alone": [], "attached": []}
 
     def book(kind: str, before: float) -> float:
-        said = json.loads(ask(target.process, "?"))
-        late[kind].append(said["late"])
-        cpu[kind].append(said["cpu"] - before)
-        return float(said["cpu"])
+        report = json.loads(ask(target.process, "?"))
+        late[kind].append(report["late"])
+        cpu[kind].append(report["cpu"] - before)
+        return float(report["cpu"])
 
     with Target(python, TICKING) as target:
         at = json.loads(ask(target.process, "?"))["cpu"]
@@ -175,7 +175,7 @@ def cpu(python: str, rounds: int) -> str:
 
             def turn() -> float:
                 before = float(ask(target.process, "?"))
-                ask(client, f"{target.said} {REQUESTS}")
+                ask(client, f"{target.ready} {REQUESTS}")
                 return (float(ask(target.process, "?")) - before) / REQUESTS
 
             turn()

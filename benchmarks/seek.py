@@ -41,14 +41,14 @@ def hour(path: Path, seconds: int = SECONDS) -> None:
     store = Store()
     recorder = Recorder(store, File(path))
 
-    def tell(frame: frames.Frame) -> None:
+    def send(frame: frames.Frame) -> None:
         store.apply(frame)
         recorder.take(frame)
 
     def static(ids: range, at: int) -> frames.Static:
         return frames.Static(tasks=[TaskStaticRow(n, f"worker-{n}", 2, 1, at, None, 0, 1 + n % 8, 0) for n in ids])
 
-    tell(
+    send(
         frames.Hello(
             protocol=protocol.PROTOCOL, session="made-up", pid=1, started=START, opened=START, now=START, name="hour",
             program="hour.py", argv=[], cwd="/", host="box", user="me", python="3.11.7", implementation="CPython",
@@ -57,14 +57,14 @@ def hour(path: Path, seconds: int = SECONDS) -> None:
     )  # fmt: skip
     strings = ["", "/srv/app.py", "worker", "handle"]
     sites = [(1, 10 * n, 2 + n % 2) for n in range(9)]
-    tell(
+    send(
         frames.Static(
             strings=frames.Strings(0, strings),
             sites=frames.Sites(0, sites),
             loops=[LoopStaticRow(1, "asyncio", 1, "MainThread")],
         )
     )
-    tell(static(range(1, TASKS + 1), START))
+    send(static(range(1, TASKS + 1), START))
     busy = dict.fromkeys(range(1, TASKS + 1), 0)
     number, seq = TASKS, 0
     for tick in range(1, seconds * RATE + 1):
@@ -73,24 +73,24 @@ def hour(path: Path, seconds: int = SECONDS) -> None:
         for task in ended:
             del busy[task]
             seq += 1
-            tell(
+            send(
                 frames.Event(
                     seq=seq, at=at, kind="task_ended", task=task, name=f"worker-{task}", coro="worker",
                     outcome="failed" if seq % 500 == 0 else "done", age=1, busy=1, steps=1, max_step=1, site=1, loop=1,
                 )
             )  # fmt: skip
         if ended:
-            tell(static(range(number + 1, number + BORN + 1), at))
+            send(static(range(number + 1, number + BORN + 1), at))
             busy.update(dict.fromkeys(range(number + 1, number + BORN + 1), 0))
             number += BORN
         if tick % (20 * RATE) == 0:
             seq += 1
-            tell(frames.Event(seq=seq, at=at, kind="slow_callback", loop=1, duration=150_000, stack=[1, 2], blame=1))
+            send(frames.Event(seq=seq, at=at, kind="slow_callback", loop=1, duration=150_000, stack=[1, 2], blame=1))
         rows: list[TaskRow] = []
         for task in rng.sample(list(busy), ACTIVE):
             busy[task] += rng.randrange(20, 4_000)
             rows.append(TaskRow(task, rng.randrange(3), tick, busy[task], busy[task] // 3, 4_000))
-        tell(
+        send(
             frames.Tick(
                 at=at, tasks=rows, loops=[LoopRow(1, rng.randrange(9_000), tick * 200_000, 3, 9, tick * ACTIVE, 1, 0)],
                 process=frames.Process(rss=1 << 28, cpu=tick * 200_000, threads=3, fds=9),

@@ -255,16 +255,16 @@ _TYPES: dict[str, tuple[type, ...]] = {
 def _decoded(kind: type[_Line], text: bytes) -> _Line | None:
     """A line of JSON as a dataclass of plain fields; None if it has another form."""
     try:
-        said = json.loads(text.decode("utf-8"), parse_constant=_refuse)
-        json.dumps(said, ensure_ascii=False).encode("utf-8")  # no lone surrogates
+        loaded = json.loads(text.decode("utf-8"), parse_constant=_refuse)
+        json.dumps(loaded, ensure_ascii=False).encode("utf-8")  # no lone surrogates
     except (ValueError, RecursionError):
         return None
-    if not isinstance(said, dict):
+    if not isinstance(loaded, dict):
         return None
     values: dict[str, Any] = {}
     for field in fields(kind):  # type: ignore[arg-type]
-        if field.name in said:
-            value = said[field.name]
+        if field.name in loaded:
+            value = loaded[field.name]
             if type(value) not in _TYPES[str(field.type)] or (isinstance(value, int) and abs(value) >= 1 << 63):
                 return None
             values[field.name] = float(value) if field.type == "float" else value

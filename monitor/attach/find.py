@@ -151,21 +151,21 @@ def _read(path: Path, owner: int) -> Announcement | None:
             if not stat.S_ISREG(facts.st_mode) or facts.st_uid != owner or facts.st_size > LARGEST:
                 return None
             content = file.read(LARGEST)
-        said = json.loads(content)
+        fields = json.loads(content)
     except (OSError, ValueError, RecursionError):
         return None
     foreign = owner != os.geteuid()  # do not open the paths it names
     try:
         announced = Announcement(
-            pid=_typed(said, "pid", int),
-            started=float(_typed(said, "started", (int, float))),
-            name=_typed(said, "name", str, ""),
-            session=_typed(said, "session", str),
-            program=_typed(said, "program", str, ""),
-            python=_typed(said, "python", str, ""),
-            socket=str(path.with_suffix(".sock")) if foreign else _typed(said, "socket", str),
-            listen=_typed(said, "listen", (str, type(None)), None),
-            token_file=None if foreign else _typed(said, "token_file", (str, type(None)), None),
+            pid=_typed(fields, "pid", int),
+            started=float(_typed(fields, "started", (int, float))),
+            name=_typed(fields, "name", str, ""),
+            session=_typed(fields, "session", str),
+            program=_typed(fields, "program", str, ""),
+            python=_typed(fields, "python", str, ""),
+            socket=str(path.with_suffix(".sock")) if foreign else _typed(fields, "socket", str),
+            listen=_typed(fields, "listen", (str, type(None)), None),
+            token_file=None if foreign else _typed(fields, "token_file", (str, type(None)), None),
         )
     except (TypeError, KeyError, OverflowError):
         return None

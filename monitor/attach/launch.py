@@ -56,7 +56,7 @@ class Launch:
 
     @property
     def lost_workers(self) -> str:
-        """How its workers get a probe, if it is told to start some and they would have none; else empty."""
+        """How its workers get a probe, if it starts some and they would have none; else empty."""
         forks = self._name in ("gunicorn", "granian")
         if not self.with_workers or not (forks or self.children is False):
             return ""

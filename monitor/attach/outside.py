@@ -86,10 +86,10 @@ def start(pid: int, why: str = ASKED, text: str | None = None) -> Reader:
 
 def failed(pid: int, reader: Reader) -> ConnectError:
     """The error for a reader that gave up at once."""
-    said = reader.complaint()
+    complaint = reader.complaint()
     if not psutil.pid_exists(pid):
         return ProcessGone(f"no process has the pid {pid}", "it has just ended")
-    return ConnectError(f"process {pid} cannot be read", said or "the reader ended without a message")
+    return ConnectError(f"process {pid} cannot be read", complaint or "the reader ended without a message")
 
 
 def why_not(pid: int) -> str | None:

@@ -221,7 +221,7 @@ class Session:
         self._socket, self._process, self._facts = sock, process, facts
         self._strings: dict[str, int] = {"?": 0}
         self._sites: dict[tuple[str, int, str], int] = {("?", 0, "?"): 0}
-        self._told_strings = self._told_sites = self._told_loops = 0
+        self._sent_strings = self._sent_sites = self._sent_loops = 0
         self._seq = 0
         self.rate, self.detail, self.watched, self._opened = 4.0, 0, False, _now()
 
@@ -333,10 +333,10 @@ class Session:
 
     def _send_static(self, tasks: list[Any]) -> None:
         """Send static facts before the rows that refer to them."""
-        sites = list(self._sites)[self._told_sites :]
+        sites = list(self._sites)[self._sent_sites :]
         site_rows = [[self._string(file), line, self._string(function)] for file, line, function in sites]
-        strings = list(self._strings)[self._told_strings :]
-        threads = list(self._process.loops.items())[self._told_loops :]
+        strings = list(self._strings)[self._sent_strings :]
+        threads = list(self._process.loops.items())[self._sent_loops :]
         loops = [
             [number, self._facts["kind"], thread, _thread_name(self._process.pid, thread)] for thread, number in threads
         ]
@@ -344,11 +344,11 @@ class Session:
             return
         frame: dict[str, Any] = {"type": "static", "tasks": tasks, "loops": loops}
         if strings:
-            frame["strings"] = {"from": self._told_strings, "items": strings}
+            frame["strings"] = {"from": self._sent_strings, "items": strings}
         if sites:
-            frame["sites"] = {"from": self._told_sites, "items": site_rows}
-        self._told_strings, self._told_sites = len(self._strings), len(self._sites)
-        self._told_loops = len(self._process.loops)
+            frame["sites"] = {"from": self._sent_sites, "items": site_rows}
+        self._sent_strings, self._sent_sites = len(self._strings), len(self._sites)
+        self._sent_loops = len(self._process.loops)
         self._send(frame)
 
     def _send(self, frame: dict[str, Any]) -> None:

@@ -266,19 +266,19 @@ class Service:
         self._keep_samples()
         until = time.monotonic() + MOST_APPLY_SECONDS
         self.behind = False
-        heard = []
+        updated = []
         for worker, came in self._fleet.take():
             for frame in came:
                 worker.store.apply(frame)
             if self._fleet.workers.get(worker.slot) is worker:
-                heard.append(worker)
+                updated.append(worker)
             if time.monotonic() >= until:
                 self.behind = True
                 break
         if self._fleet.recorded:  # the part before the moment that is shown may not have been read yet
-            heard = list(self._fleet.workers.values())
-        for worker in heard:
-            worker.find(self._engine(worker), READING / len(heard))
+            updated = list(self._fleet.workers.values())
+        for worker in updated:
+            worker.find(self._engine(worker), READING / len(updated))
         return [*changes, *self._fleet.changed()]
 
     def _keep_samples(self) -> None:

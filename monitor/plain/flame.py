@@ -46,7 +46,7 @@ def measure(connection: Connection, duration: float, hz: int, kind: str, by: str
 
 
 def profile_object(profile: Profile, by: str = "group") -> Object:
-    """The object that `looptop flame --json` prints. Tasks are told apart only if it is by task."""
+    """The object that `looptop flame --json` prints. Tasks are distinguished only with `by` task."""
     seconds: dict[tuple[Whose, Stack], float] = {}
     for whose, stack, time_there in profile.stacks:
         key = (whose if by == "task" else whose._replace(task=0)), stack

@@ -46,14 +46,14 @@ def watched(connection: Connection, duration: float, by_site: bool = False) -> S
     with closing(connection):
         watch = {"type": "watch", "rate": 4, "rows": False, "events": False, "groups": True}
         connection.send({**watch, "groups_by_site": by_site})
-        heard = began = time.monotonic()
+        last_frame = began = time.monotonic()
         while time.monotonic() - began < duration or store.label_groups.looks < 2:
             came = connection.receive(0.25)
             for frame in came:
                 store.apply(frame)
             if came:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > PATIENCE:
+                last_frame = time.monotonic()
+            elif time.monotonic() - last_frame > PATIENCE:
                 raise ConnectError(
                     f"{connection.where} sends nothing", "one call of the program holds it up: try again"
                 )

@@ -99,7 +99,7 @@ def recorded_tasks(store: Store, options: TaskOptions) -> TaskList:
 
 def load(connection: Connection, store: Store) -> None:
     """Receive until every live task is known and the loops have been measured for a moment."""
-    heard = began = time.monotonic()
+    last_frame = began = time.monotonic()
     measured: float | None = None
     loaded = False
     whole = 0
@@ -107,10 +107,10 @@ def load(connection: Connection, store: Store) -> None:
         now = time.monotonic()
         if loaded and measured is not None and ((whole > 1 and not _may_be_blocked(store)) or now >= measured):
             return
-        limit = measured if loaded and measured is not None else heard + PATIENCE
+        limit = measured if loaded and measured is not None else last_frame + PATIENCE
         came = connection.receive(max(limit - now, 0.0))
         if came:
-            heard = time.monotonic()
+            last_frame = time.monotonic()
         elif not loaded and time.monotonic() >= limit:
             raise ConnectError(f"{connection.where} sends nothing", "one call of the program holds it up: try again")
         if time.monotonic() - began > LONGEST:

@@ -56,7 +56,7 @@ HAPPENED = ("slow_callback", "task_ended", "unhandled", "never_awaited")
 """Types of objects that the probe remembers."""
 
 TELLS = 60.0
-"""Seconds after the start of a recording by which a probe has told what it remembered, even if nothing happens."""
+"""Seconds after the start of a recording by which a probe has sent what it remembered, even if nothing happens."""
 
 Entry = TypeVar("Entry")
 
@@ -77,7 +77,7 @@ class _Block:
 
     seen: float  # time of the first tick that had it
     lasted: float = 0.0
-    told: bool = False
+    reported: bool = False
 
 
 @dataclass(slots=True)
@@ -173,8 +173,8 @@ class Stream:
             if known is None or loop.blocked < known.lasted:
                 known = self._blocks[loop.id] = _Block(now)
             known.lasted = loop.blocked
-            if not known.told and (loop.block.stack or now - known.seen >= BLOCKED):
-                known.told = True
+            if not known.reported and (loop.block.stack or now - known.seen >= BLOCKED):
+                known.reported = True
                 yield objects.blocked_object(loop, loop.block, self.store)
 
     def _findings(self, tick: frames.Tick) -> Iterator[Object]:
@@ -401,7 +401,7 @@ def replayed(
 
 
 def _past_first(things: Iterator[Object], began: float) -> Iterator[Object]:
-    """All objects in order of time: a probe told what it remembered in pieces, after the recording had begun."""
+    """All objects in order of time: a probe sent what it remembered in pieces, after the recording had begun."""
     first: list[Object] = []
     for thing in things:
         first.append(thing)

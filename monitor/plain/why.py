@@ -75,7 +75,7 @@ def collect(connection: Connection, duration: float, past: bool = False, task: i
                 "first": {"sort": "age", "limit": 200},
             }
         )
-        heard = began = time.monotonic()
+        last_frame = began = time.monotonic()
         begun: float | None = None
         asked = False
         while True:
@@ -89,8 +89,8 @@ def collect(connection: Connection, duration: float, past: bool = False, task: i
                 connection.send({"type": "watch", "window": window})
             came = connection.receive(0.1)
             if came:
-                heard = now
-            elif now - heard > PATIENCE:
+                last_frame = now
+            elif now - last_frame > PATIENCE:
                 raise ConnectError(
                     f"{connection.where} sends nothing", "one call of the program holds it up: try again"
                 )

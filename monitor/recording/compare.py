@@ -356,5 +356,5 @@ def _example(figure: Figure) -> str:
 
 def failing(conditions: Sequence[Condition], comparison: Comparison) -> tuple[list[Condition], list[Condition]]:
     """Return the conditions that hold, and those whose figures are unknown."""
-    said = [(condition, condition.holds(comparison)) for condition in conditions]
-    return [one for one, holds in said if holds], [one for one, holds in said if holds is None]
+    results = [(condition, condition.holds(comparison)) for condition in conditions]
+    return [one for one, holds in results if holds], [one for one, holds in results if holds is None]

@@ -27,7 +27,7 @@ _MOST_FILES = 4096
 
 
 class DetachedRecorder:
-    """The recorder process. Forked before any thread starts, and told later which program to record."""
+    """The recorder process. Forked before any thread starts; which program to record is sent to it later."""
 
     def __init__(self, options: RecordOptions, quiet: bool = False) -> None:
         """`quiet`: report no errors. Raises UsageError if the file cannot be written."""

@@ -58,13 +58,13 @@ class Events:
         it in `ending`.
         """
         number, entries = self._names.of(name)
-        said = []
+        annotations = []
         for key, value in facts.items():
             if value is not None and value != []:
                 key_number, entry = self._keys.of(key)
                 entries += entry
-                said.append(pb.data(4, pb.number(1, key_number) + _annotation(value)))
-        event = [pb.number(9, kind), pb.number(11, track), pb.number(10, number), *said]
+                annotations.append(pb.data(4, pb.number(1, key_number) + _annotation(value)))
+        event = [pb.number(9, kind), pb.number(11, track), pb.number(10, number), *annotations]
         if stack:
             sites = [pb.text(1, s.function) + pb.text(2, s.file) + pb.number(3, s.line) for s in stack]
             event.append(pb.data(55, b"".join(pb.data(1, site) for site in sites)))

@@ -74,8 +74,8 @@ class Trace:
         session = store.session
         program = "" if session is None else session.program
         name = session.name if session is not None and session.name else program
-        told = packets.process(0 if session is None else session.pid, program, name)
-        yield packets.track(PROCESS, name, told, ordering=packets.EXPLICIT)
+        described = packets.process(0 if session is None else session.pid, program, name)
+        yield packets.track(PROCESS, name, described, ordering=packets.EXPLICIT)
         yield packets.track(EVENTS, "exceptions and notices", parent=PROCESS, rank=90)
         yield packets.track(TASKS, "tasks", parent=PROCESS, rank=100, ordering=packets.CHRONOLOGICAL)
         for rank, (title, unit) in enumerate(_PROCESS_COUNTERS):

@@ -143,7 +143,7 @@ class RecordingSource(Playback):
         self._at = recording.start + round(position * 1e6)
         self._pending: list[Frame] = []
         self._block = self._next = 0  # the block, and its first frame not yet yielded
-        self._told: tuple[str, ...] = ()
+        self._reported: tuple[str, ...] = ()
         self.status = Status("replay", "", wall())
         self.owner: int | None = None
 
@@ -283,10 +283,10 @@ class RecordingSource(Playback):
             self._next = count
 
     def _say(self) -> None:
-        told = tuple(self.recording.problems)
-        if told != self._told:
-            self._told = told
-            self.status = Status("replay", "; ".join(told), self._wall())
+        problems = tuple(self.recording.problems)
+        if problems != self._reported:
+            self._reported = problems
+            self.status = Status("replay", "; ".join(problems), self._wall())
 
 
 def _silent(hello: Hello) -> Hello:

@@ -43,7 +43,7 @@ MOST_ASKED = 32 << 20
 MOST_UNSENT = 256 << 10
 """Bytes of requests that a probe does not read, after which its channel is closed."""
 SILENCE = 60
-"""Seconds without a word from looptop after which the relay ends; looptop says something every few seconds."""
+"""Seconds without a frame from looptop after which the relay ends; looptop sends one every few seconds."""
 _FD = array.array("i").itemsize
 
 
@@ -82,7 +82,7 @@ class Pending:
         self.pid = pid
         self.sock = sock
         self.alive: int | None = alive
-        self.said = bytearray()
+        self.received = bytearray()
         self.opened: socket.socket | None = None
         self.adopted = False  # what it opened is a channel now
 
@@ -123,7 +123,7 @@ class Relay:
                     for frame in self.frames.feed(data):
                         self.take(*frame)
                 elif handle in self.pending:
-                    self.hear(self.pending[handle])
+                    self.read_child(self.pending[handle])
                 elif handle in self.sockets:
                     self.serve(self.sockets[handle], events)
 
@@ -140,7 +140,7 @@ class Relay:
                     os.close(one.alive)
                     one.alive = None
             if channel is not None:
-                self.close(channel, tell=False)
+                self.close(channel, notify=False)
         elif channel is not None and kind == DATA:
             channel.unsent += content
             if len(channel.unsent) > MOST_UNSENT:
@@ -185,8 +185,8 @@ class Relay:
         for handle in others:
             os.close(handle)
 
-    def hear(self, one: Pending) -> None:
-        """Pass on what a child says; a connection that it opened becomes the channel of its request."""
+    def read_child(self, one: Pending) -> None:
+        """Pass on the answers of a child; a connection that it opened becomes the channel of its request."""
         try:
             data, extra, _, _ = one.sock.recvmsg(1 << 16, socket.CMSG_SPACE(_FD))
         except OSError:
@@ -194,10 +194,10 @@ class Relay:
         for level, kind, handles in extra:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and one.opened is None:
                 one.opened = socket.socket(fileno=int.from_bytes(handles[:_FD], sys.byteorder))
-        one.said += data
-        while b"\n" in one.said:
-            line, _, rest = bytes(one.said).partition(b"\n")
-            one.said = bytearray(rest)
+        one.received += data
+        while b"\n" in one.received:
+            line, _, rest = bytes(one.received).partition(b"\n")
+            one.received = bytearray(rest)
             if one.alive is not None:
                 self.adopt(one)  # first: looptop may send something as soon as it knows
                 self.write(SAY, one.channel, line)
@@ -266,13 +266,13 @@ class Relay:
                 self.poll.unregister(channel.sock)
             channel.events = events
 
-    def close(self, channel: Channel, tell: bool = True) -> None:
+    def close(self, channel: Channel, notify: bool = True) -> None:
         """End a channel and close its socket."""
         if channel.events:
             self.poll.unregister(channel.sock)
         del self.channels[channel.number], self.sockets[channel.sock.fileno()]
         channel.sock.close()
-        if tell:
+        if notify:
             self.write(CLOSE, channel.number, b"")
 
     def write(self, kind: int, channel: int, content: bytes) -> None:

@@ -184,7 +184,7 @@ class LiveSource:
         self._say("lost", f"{reason}; trying again")
 
     def _exchange(self, connection: Connection) -> None:
-        heard = time.monotonic()
+        last_frame = time.monotonic()
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         reading = False
@@ -202,8 +202,8 @@ class LiveSource:
                 self._drain_wake()
             if connection.pending or connection.fileno() in ready:
                 self._receive(connection)
-                heard = time.monotonic()
-            self._report_stall(connection, time.monotonic() - heard if reading and self._watched else 0.0)
+                last_frame = time.monotonic()
+            self._report_stall(connection, time.monotonic() - last_frame if reading and self._watched else 0.0)
             self._forget_news()
 
     def _report_stall(self, connection: Connection, seconds: float) -> None:

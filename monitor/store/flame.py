@@ -26,7 +26,7 @@ JOBS = "(jobs)"
 UNKNOWN = "(unknown)"
 
 LEAST_TASK = 0.01
-"""Share of the time below which a task is not told apart from the others of its coroutine."""
+"""Share of the time below which a task is merged with the others of its coroutine."""
 
 BY = ("group", "coroutine", "site", "task", "process", "all")
 """What stacks can be put under. A group is the tasks of one coroutine and label."""
@@ -184,19 +184,19 @@ class FlameSamples:
         self.why_not = ""  # the reason, if what loops run cannot be sampled
         self.since: float | None = None
 
-    def apply(self, told: frames.Flame, at: float, tables: Tables) -> None:
-        """Takes in what a tick brings."""
+    def apply(self, flame: frames.Flame, at: float, tables: Tables) -> None:
+        """Adds the samples of a tick."""
         self.since = at if self.since is None else self.since
-        self.samples += told.samples
-        self.idle += told.idle * SECOND
-        self.lost += told.lost
-        self.why_not = told.why_not
-        for row in told.on_loop:
+        self.samples += flame.samples
+        self.idle += flame.idle * SECOND
+        self.lost += flame.lost
+        self.why_not = flame.why_not
+        for row in flame.on_loop:
             nobody = UNKNOWN if row.task else CALLBACKS
             self.on_loop.add(_whose(row, tables, nobody), tables.stack(row.stack), row.time * SECOND)
-        for row in told.jobs:
+        for row in flame.jobs:
             self.jobs.add(_whose(row, tables, JOBS), tables.stack(row.stack), row.time * SECOND)
-        for waited in told.waiting:
+        for waited in flame.waiting:
             self.waiting.add(_whose(waited, tables, UNKNOWN), tables.stack(waited.stack), waited.time * SECOND)
 
     def of(self, kind: str) -> Stacks:

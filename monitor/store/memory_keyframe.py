@@ -28,11 +28,11 @@ def encode(memory: Memory, numbers: TableEncoder) -> keyframes.MemoryState | Non
     """Return the part of a keyframe; None if no viewer has asked for memory figures."""
     newest = memory.snapshot
     older = [snapshot for snapshot in memory.snapshots.values() if snapshot is not newest]
-    told: list[MemoryReply] = []
+    snapshots: list[MemoryReply] = []
     if memory.baseline is not None:
-        told.append(SNAPSHOT.encode(memory.baseline, numbers, groups=0, rows=None))
-    told += [SNAPSHOT.encode(one, numbers, groups=0) for one in (*older, newest) if one is not None]
-    replies = [frames.Reply(id=0, ok=True, memory=snapshot) for snapshot in told]
+        snapshots.append(SNAPSHOT.encode(memory.baseline, numbers, groups=0, rows=None))
+    snapshots += [SNAPSHOT.encode(one, numbers, groups=0) for one in (*older, newest) if one is not None]
+    replies = [frames.Reply(id=0, ok=True, memory=snapshot) for snapshot in snapshots]
     if memory.objects is not None:
         replies.append(frames.Reply(id=0, ok=True, objects=OBJECTS.encode(memory.objects, numbers, took=0)))
     if memory.profiles:

@@ -78,12 +78,14 @@ class Store(State):
         match frame:
             case frames.Reply():
                 self.memory.apply_reply(frame, self.tables)
-                told = [detail.id for detail in frame.details]
+                answered = [detail.id for detail in frame.details]
             case frames.Tick(detail=frames.Detail() as detail):
-                told = [detail.id]
+                answered = [detail.id]
             case _:
                 return
-        new = {number: live.details[number] for number in told if number not in self.details and number in live.details}
+        new = {
+            number: live.details[number] for number in answered if number not in self.details and number in live.details
+        }
         self.details.update(new)
         if new or isinstance(frame, frames.Reply):
             self.revision += 1

@@ -31,7 +31,7 @@ EVERY = 0.05
 """Seconds between two looks."""
 MOST_STACKS = 20_000
 MOST_APART = 4000
-"""Limit of stacks of single tasks. Of more tasks the time is told by group."""
+"""Limit of stacks of single tasks. The time of further tasks counts for their groups."""
 
 Key = tuple[int, int, int, int, tuple[int, ...]]
 """Id of the task (0 unless tasks are kept apart), group and label (strings; 0: none), creation site, and the sites of

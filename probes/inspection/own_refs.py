@@ -1,4 +1,4 @@
-"""Weak references of the probe, which can be told from those of the program."""
+"""Weak references of the probe, distinguishable from those of the program."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class Memory:
         earlier = self._kept.get(session)
         if earlier is not None:
             earlier.baseline = earlier.last = None
-        how = "the program traced memory already" if tracing.adopted else "tracing of memory began"
+        how = "the program traced memory already" if tracing.adopted else "memory tracing started"
         kept_frames = tracer.get_traceback_limit()
         self._report(f"{how} ({kept_frames} {'frame' if kept_frames == 1 else 'frames'} a block)")
 
@@ -146,7 +146,7 @@ class Memory:
             raise BadRequestError("memory is not traced")
         if self._tracing.owner is not session:
             raise BadRequestError("another viewer has switched tracing on: it ends when that one leaves")
-        self._end("the viewer who asked for it has stopped it")
+        self._end("stopped by the viewer that requested it")
 
     def _look(
         self,
@@ -295,7 +295,7 @@ class Memory:
             earlier.baseline = earlier.last = None
         self._ended = {"at": self._clock.unix(), "why": why}
         left = "; the program goes on tracing, as before" if goes_on else ""
-        self._report(f"tracing of memory has ended: {why}{left}")
+        self._report(f"memory tracing stopped: {why}{left}")
 
     def _report(self, text: str, duration: float = 0.0) -> None:
         self._journal.add("memory", self._clock.unix(), text=text, duration=round(duration * 1e6))
@@ -312,7 +312,7 @@ class Memory:
         for session in [session for session in self._kept if session not in there]:
             del self._kept[session]
         if self._tracing is not None and self._tracing.owner not in there:
-            self._end("the viewer who asked for it has left")
+            self._end("the viewer that requested it has left")
         if any(session.watching and session.watch.memory for session in there):
             self._collector.on()
         else:

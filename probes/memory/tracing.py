@@ -48,7 +48,7 @@ class Tracing:
     def why_over(self, now: float) -> str | None:
         """Why tracing must end now; None: it continues. The total is read only from time to time."""
         if now >= self._until:
-            return "its time is over"
+            return "duration reached"
         if not tracer.is_tracing():
             return "the program has switched it off"
         if now >= self._limit_due:

@@ -105,7 +105,7 @@ class Viewer:
             return
         if not self.session.watching and now - self._since > self._patience:
             self._own.check()
-            self._end("nothing was said for too long")
+            self._end("the connection was idle for too long")
             return
         if self._proof is not None:
             return
@@ -142,10 +142,10 @@ class Viewer:
 
     def _explain_tls(self) -> None:
         """Tells somebody who has not begun TLS that it is needed."""
-        tell = getattr(self._own.socket, "tell_plainly", None)
-        if tell is not None:
+        send_plain = getattr(self._own.socket, "send_plainly", None)
+        if send_plain is not None:
             self._own.check()
-            tell(protocol.encode({"type": "error", "message": "TLS is needed here: give --cafile"}))
+            send_plain(protocol.encode({"type": "error", "message": "TLS is needed here: give --cafile"}))
 
     def send_last(self, now: float) -> None:
         """Sends pending output and a last tick, which holds the reason why a program ended.

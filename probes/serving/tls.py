@@ -61,7 +61,7 @@ class TlsSocket:
         """Bytes that can be received although nothing more comes."""
         return self._sock.pending()
 
-    def tell_plainly(self, line: bytes) -> None:
+    def send_plainly(self, line: bytes) -> None:
         """Sends a line without TLS to somebody who has not begun it."""
         if self._sock.version() is None:
             try:

@@ -32,10 +32,10 @@ class ObjectNames:
         except Exception as error:
             install.state.on_error("trace", error)
 
-    def since(self, told: int) -> tuple[int, list[tuple[int, str]]]:
-        """Number of names so far, and the kept ones after the first `told`."""
+    def since(self, known: int) -> tuple[int, list[tuple[int, str]]]:
+        """Number of names so far, and the kept ones after the first `known`."""
         given, names = self._given, list(self._names)
-        return given, names[max(len(names) - (given - told), 0) :] if given > told else []
+        return given, names[max(len(names) - (given - known), 0) :] if given > known else []
 
 
 def name_of(thing: Any, variables: Any = None) -> str:

@@ -65,9 +65,9 @@ class StepRing:
                 self._places.append(self._tables.site_at(code, lasti))
         return self._places
 
-    def names(self, told: int) -> tuple[int, list[list[int]]]:
-        """Number of named objects so far, and number and string of those after the first `told`."""
-        given, names = self.objects.since(told)
+    def names(self, known: int) -> tuple[int, list[list[int]]]:
+        """Number of named objects so far, and number and string of those after the first `known`."""
+        given, names = self.objects.since(known)
         return given, [[number, self._tables.string(name)] for number, name in names]
 
     @property

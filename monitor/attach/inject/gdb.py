@@ -30,10 +30,10 @@ def why_not() -> str:
     if found is None:
         return "gdb is not installed"
     try:
-        said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout  # noqa: S603
+        output = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"gdb does not run: {error}"
-    version = re.search(r"(\d+)\.\d+", said.partition("\n")[0])
+    version = re.search(r"(\d+)\.\d+", output.partition("\n")[0])
     if version is None or int(version[1]) < OLDEST:
         shown = version[1] if version else "?"
         return f"gdb {shown} cannot write the registers of new CPUs; gdb {OLDEST}+ is needed"

@@ -43,8 +43,8 @@ def inject(
         raise ConnectError(f"PID {pid} is looptop itself", "looptop ps lists what runs here")
     arguments = [str(pid), "--method", method, "--timeout", str(timeout)]
     arguments += ["--force"] * force + ["--dry-run"] * dry_run
-    said = _run(pid, arguments, payload, timeout + GRACE, meanwhile)
-    return result_of(pid, said)
+    report = _run(pid, arguments, payload, timeout + GRACE, meanwhile)
+    return result_of(pid, report)
 
 
 def _run(

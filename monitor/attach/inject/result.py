@@ -1,4 +1,4 @@
-"""How an injection went, from what the helper says."""
+"""How an injection went, from the report of the helper."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ class Result:
         return [*self.warnings, f"no event loop runs in process {self.pid} yet: it is watched from when one starts"]
 
 
-def result_of(pid: int, said: dict[str, Any]) -> Result:
+def result_of(pid: int, report: dict[str, Any]) -> Result:
     """The result in the helper's words. Raises ConnectError if it failed."""
-    if not said.get("ok"):
-        raise ConnectError(said.get("message", "attaching failed"), said.get("hint", ""))
-    answer = said.get("answer") or {}
+    if not report.get("ok"):
+        raise ConnectError(report.get("message", "attaching failed"), report.get("hint", ""))
+    answer = report.get("answer") or {}
     socket = answer.get("socket", "")
-    if socket and not said["same_files"]:
+    if socket and not report["same_files"]:
         socket = f"/proc/{pid}/root{socket}"
     return Result(
         pid,
-        said["python"],
-        said["method"],
-        said["how"],
-        said["pause_ms"],
-        said["total_ms"],
-        said["tried"],
+        report["python"],
+        report["method"],
+        report["how"],
+        report["pause_ms"],
+        report["total_ms"],
+        report["tried"],
         answer.get("how") == "found",
         socket,
         answer.get("listen_fd"),

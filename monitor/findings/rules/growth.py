@@ -87,7 +87,7 @@ _HOUR = 3600.0
 
 @dataclass(slots=True)
 class SlowTasks:
-    """Creation sites of which a few more tasks are alive all the time, told from what the probe remembers.
+    """Creation sites of which a few more tasks are alive all the time, computed from what the probe remembers.
 
     The number of all tasks must have grown in each tenth of the past, and not more slowly at its end. That the tasks of
     a site are the reason is known from their births: those that are alive were born all through the past, and there

@@ -72,7 +72,7 @@ class Process:
         return _read(self.pid, "stat").rpartition(b")")[2].split()
 
     def status(self):
-        """`zombie` or `running`; looptop tells no others apart."""
+        """`zombie` or `running`; looptop needs no others."""
         return STATUS_ZOMBIE if self._stat()[0] in (b"Z", b"X") else "running"
 
     def ppid(self):

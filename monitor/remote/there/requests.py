@@ -70,7 +70,7 @@ def _plan(request: dict[str, Any], say: Say) -> None:
 
 
 def _boxes(request: dict[str, Any], say: Say) -> None:
-    """List the black boxes of programs that died, or tell of one."""
+    """List the black boxes of programs that died, or describe one."""
     target = request["target"]
     found = boxes.dead() if target is None else [boxes.find(target)]
     say({"boxes": [{**asdict(box), "path": str(box.path)} for box in found]})

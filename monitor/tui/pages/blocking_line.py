@@ -88,13 +88,13 @@ def _waited_for_the_gil(store: Store, group: BlockingLine, sources: Sources, cel
     last = next((slow for slow in reversed(group.callbacks) if slow.gil), None)
     if last is None:
         return []
-    said = line(
+    summary = line(
         (fmt.duration(group.gil), "strong"), (" of it was waiting for the GIL; not the fault of this line", "text")
     )
     if last.held_by is None:
-        return [said, BLANK]
+        return [summary, BLANK]
     title = heading("Who had the GIL", cells, f"the last time: {holder_text(last.held_by)}, outermost first")
-    return [said, BLANK, title, *stack(last.held_by.stack, store, sources, cells), BLANK]
+    return [summary, BLANK, title, *stack(last.held_by.stack, store, sources, cells), BLANK]
 
 
 def _now(group: BlockingLine) -> list[Line]:

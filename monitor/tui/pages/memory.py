@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from monitor.store.memory import Memory, MemorySnapshot
     from monitor.store.store import Store
 
-DEAR = 1.5
+COSTLY = 1.5
 LONG_PAUSE = 0.1
 """Slowdown of steps, and pause in seconds, from which on a warning is shown."""
 
@@ -69,7 +69,7 @@ def _tracing(store: Store, options: MemoryOptions) -> list[Parts]:
     if tracing is None:
         if memory.ended is not None:
             when = _ago(store, memory.ended.at * 1e-6)
-            ended: Parts = ((f" ○ tracing ended {when}: ", "text"), (memory.ended.why, "text"))
+            ended: Parts = ((f" ○ tracing stopped {when}: ", "text"), (memory.ended.why, "text"))
             return [ended, () if options.replay else (("  s starts it again", "dim"),)]
         if options.replay:
             return [((" ○ not traced at this moment", "dim"),)]
@@ -103,7 +103,7 @@ def _price(store: Store) -> list[Parts]:
     pieces = [_pair("  steps", _change(before.steps, during.steps, lambda number: f"{fmt.rate(number)}/s"))]
     price = _pair("a step", _change(before.busy, during.busy, lambda micro: fmt.duration(micro * 1e-6)))
     if cost is not None:
-        price = (*price, (f"{cost:.1f}× slower ", "warn" if cost >= DEAR else "good"))
+        price = (*price, (f"{cost:.1f}× slower ", "warn" if cost >= COSTLY else "good"))
     pieces.append(price)
     look = store.memory.snapshot
     if tracing.pause is not None:

@@ -138,10 +138,10 @@ class ConnectScreen(TabbedScreen):
             last = ((" Enter ", "key"), (choice.hint, "text"))
         below = wrapped(last, cells, 2)
         room = ABOUT_LINES - len(below)
-        told = [
+        paragraphs = [
             wrapped(((f" {text}", "dim"),), cells, 2 if number == 0 else 1) for number, text in enumerate(choice.about)
         ]
-        lines = [line for group in told for line in group][:room]
+        lines = [line for paragraph in paragraphs for line in paragraph][:room]
         return [rule, *lines, *below]
 
     def hint_keys(self) -> Iterable[Key]:

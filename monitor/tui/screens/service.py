@@ -121,7 +121,7 @@ class _ProfileOfAll:
     def has(self, kind: str) -> bool:
         return any(len(store.flame.of(kind)) for store in self.flame.stores)
 
-    def name_of(self, task: int) -> str | None:  # noqa: ARG002 - tasks are not told apart
+    def name_of(self, task: int) -> str | None:  # noqa: ARG002 - rows are not tasks
         return None
 
     def why_empty(self, kind: str) -> str:

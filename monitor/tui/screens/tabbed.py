@@ -44,8 +44,8 @@ class TabbedScreen(WholeScreen):
     BELOW: ClassVar[str]  # id of the part below
     LAST_HINTS: ClassVar[tuple[str, ...]] = ()  # ids of the keys at the end of the footer
     DEFAULT_CSS = """
-    TabbedScreen #title, TabbedScreen #said, TabbedScreen .below { height: 1; width: 100%; background: $background; }
-    TabbedScreen.-small #title, TabbedScreen.-small #said, TabbedScreen.-small .below { display: none; }
+    TabbedScreen #title, TabbedScreen #message, TabbedScreen .below { height: 1; width: 100%; background: $background; }
+    TabbedScreen.-small #title, TabbedScreen.-small #message, TabbedScreen.-small .below { display: none; }
     """
 
     def __init__(self, lists: dict[str, Any], chosen: str) -> None:
@@ -74,7 +74,7 @@ class TabbedScreen(WholeScreen):
         palette = self._host.palette
         yield Lines(palette, id="title")
         yield Lines(palette, id="tabs")
-        yield Lines(palette, id="said")
+        yield Lines(palette, id="message")
         with Vertical(id="body"):
             yield self.TABLE(self.rows, palette, id="table")
             yield from self.compose_beside()
@@ -114,8 +114,8 @@ class TabbedScreen(WholeScreen):
         self.update_table(again)
         self.query_one("#title", Lines).show([spread(*self.title_parts(), cells)])
         self._update_tabs(cells)
-        said: tuple[Part, ...] = () if app.message is None else ((f" {app.message[0]}", app.message[1]),)
-        self.query_one("#said", Lines).show([spread(said, (), cells)])
+        message: tuple[Part, ...] = () if app.message is None else ((f" {app.message[0]}", app.message[1]),)
+        self.query_one("#message", Lines).show([spread(message, (), cells)])
         self.query_one(f"#{self.BELOW}", Lines).show(self.below(cells))
         self._update_hints(cells)
 

@@ -2,7 +2,7 @@
  *
  * The state of the GIL of the main interpreter is in the interpreter's static data: the switch interval, the thread that
  * took it last, and whether it is taken. Where, is found by what these must be while the caller has the GIL; the place
- * is used only if no other one looks like it. Thread states are told apart by their addresses, and looked at by threads
+ * is used only if no other one looks like it. Thread states are identified by their addresses, and looked at by threads
  * that have the GIL only.
  */
 #include "hooks.h"

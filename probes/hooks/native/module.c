@@ -391,7 +391,7 @@ static PyMethodDef state_methods[] = {
     {"learn_groups", learn_groups, METH_VARARGS, "Type of coroutines; what makes a group, finds a source, reads a label."},
     {"enter_group", enter_group, METH_VARARGS, "Counts a record in the group of its coroutine."},
     {"leave_group", leave_group, METH_O, "Counts the end of a record in its group."},
-    {"watch_variable", watch_variable, METH_VARARGS, "A context variable that is looked at after each step, and who is told; or None."},
+    {"watch_variable", watch_variable, METH_VARARGS, "A context variable that is looked at after each step, and the function to call then; or None."},
     {"watch_later", watch_later, METH_VARARGS, "The source of tasks whose label is looked for after each step, and what looks."},
     {"forget_groups", forget_groups, METH_NOARGS, "Empties the cache of groups."},
     {"start_counting", start_counting, METH_O, "Sets a record to nothing counted yet, from now on."},

@@ -12,7 +12,7 @@ static initproc original; /* asyncio's; kept forever, since a type that was miss
 
 static int mark(PyObject *self, PyObject *args, PyObject *kwargs) { return 0; }
 
-/* Where `tp_init` is in every type; -1 with an error if that cannot be told. */
+/* Where `tp_init` is in every type; -1 with an error if it is not found. */
 static Py_ssize_t slot_offset(void) {
     static PyType_Slot slots[] = {{Py_tp_init, (void *)mark}, {0, NULL}};
     static PyType_Spec spec = {.name = "probes.hooks._native.Mark", .flags = Py_TPFLAGS_DEFAULT, .slots = slots};

@@ -143,7 +143,7 @@ int finish(State *state, PyObject *record, PyObject *task, double at, PyObject *
         if (reported == NULL)
             result = -1;
     } else if (fields->steps_reported < 0 && !fields->dirty && fields->counted == 0) {
-        /* No viewer has heard of it, and those that are reported by name are enough: it need not even be kept. */
+        /* No viewer knows it, and those that are reported by name are enough: it need not even be kept. */
         if (counts != NULL) {
             counts_add(counts, fields);
             if (fields->loop != NULL)

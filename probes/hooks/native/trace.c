@@ -22,7 +22,7 @@
 #define MOST_CODES 8192
 #define PLACE_BITS 13
 #define OBJECT_BITS (32 - PLACE_BITS)
-#define SEEN 4096 /* objects that are told apart at a time */
+#define SEEN 4096 /* objects that are distinguished at a time */
 #define NAMES_A_WINDOW 10 /* each takes about 10 µs */
 #define NAMES_TRACED 50
 #define MOST_FRAMES 16
@@ -156,7 +156,7 @@ static PyObject *attribute(PyObject *object, PyObject *name) {
     return value;
 }
 
-/* The number of an object that a task waits on; 0 where that cannot be told. Holds no reference to it. */
+/* The number of an object that a task waits on; 0 if it is unknown. Holds no reference to it. */
 static uint32_t object_of(State *state, PyObject *object, PyObject *globals) {
     Ring *ring = state->ring;
     Seen *seen = &ring->seen[((uintptr_t)object >> 4) % SEEN];

@@ -96,6 +96,8 @@ def test_an_interrupt_prints_what_there_is_and_tracing_is_off(tmp_path: Path) ->
             out, err = process.communicate(timeout=60)
             assert process.returncode == 0 and "interrupted after" in err
             assert json.loads(out)["diff"]
-            viewer.until(lambda: any("has stopped it" in e["text"] for e in viewer.of_kind("memory")), "the end of it")
+            viewer.until(
+                lambda: any("stopped by the viewer" in e["text"] for e in viewer.of_kind("memory")), "the end of it"
+            )
             quick = [e for e in viewer.of_kind("memory") if "a snapshot of" in e["text"] and e["duration"] < 10_000]
             assert not quick, "a look that took no time is no news"

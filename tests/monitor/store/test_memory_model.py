@@ -66,8 +66,8 @@ def test_a_tick_says_only_what_is_new(store):
     memory = store.memory
     assert memory.tracing is not None and memory.usage.rss == 5 and memory.collector.runs == (1, 2, 3)
     assert memory.baseline is not None
-    apply(store, tick(memory={"tracing": None, "ended": {"at": NOW, "why": "its time is over"}}))
-    assert memory.tracing is None and memory.ended.why == "its time is over" and memory.cost() is None
+    apply(store, tick(memory={"tracing": None, "ended": {"at": NOW, "why": "duration reached"}}))
+    assert memory.tracing is None and memory.ended.why == "duration reached" and memory.cost() is None
     assert memory.baseline is not None, "what was seen stays to be read"
     other = Store()
     other.memory.apply_tick(memory.as_tick())
@@ -129,5 +129,5 @@ def test_objects_and_the_event_of_an_end(store):
     found = {"at": NOW, "objects": 10, "types": 2, "pause": 5, "took": 9, "rows": [["ClientResponse", 1200, 1200]]}
     apply(store, {"type": "reply", "id": 2, "ok": True, "objects": found})
     assert store.memory.objects.rows == (ObjectsRow("ClientResponse", 1200, 1200),)
-    apply(store, {"type": "event", "seq": 900, "at": NOW, "kind": "memory", "text": "tracing of memory has ended"})
-    assert store.notices[-1].text == "tracing of memory has ended"
+    apply(store, {"type": "event", "seq": 900, "at": NOW, "kind": "memory", "text": "memory tracing stopped"})
+    assert store.notices[-1].text == "memory tracing stopped"

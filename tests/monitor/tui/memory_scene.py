@@ -177,7 +177,7 @@ def then(*keys: str, answered: bool = False, **changes: Any) -> Callable[[Driver
 
 async def ended(driver: Driver) -> None:
     await traced(driver)
-    end = memory_frames.TracingEnd(AT - 3 * SECOND, "its time is over [/x]")
+    end = memory_frames.TracingEnd(AT - 3 * SECOND, "duration reached [/x]")
     await driver.tick(usage_tick(44, tracing=None, ended=end), seconds=1.1)
 
 

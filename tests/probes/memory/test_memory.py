@@ -133,7 +133,7 @@ def test_the_line_that_leaks_comes_first_with_the_right_size(tmp_path: Path, pyt
             assert viewer.site(by_file["rows"][0][0][0])[:2] == ("program.py", 0)
             assert not [row for row in by_file["rows"] if viewer.site(row[0][0])[0] in ("encoder.py", "memory.py")]
             assert viewer.ask("memory_stop")[-1]["ok"]
-            until_ended(viewer, "has stopped it")
+            until_ended(viewer, "stopped by the viewer")
             assert say(program, "state").startswith("False")
 
 
@@ -230,7 +230,7 @@ def test_tracing_ends_with_its_duration_and_at_its_limit(tmp_path: Path) -> None
         program.expect("ready")
         with program.viewer() as viewer:
             assert viewer.ask("memory_start", duration=300_000)[-1]["ok"]
-            until_ended(viewer, "its time is over")
+            until_ended(viewer, "duration reached")
             assert say(program, "state").startswith("False")
             start(viewer, limit=1_000_000)
             viewer.until(lambda: tracing_of(viewer)["tracing"], "tracing in a tick")

@@ -126,7 +126,7 @@ def test_a_connection_that_never_watches_ends(tmp_path: Path) -> None:
                 return not any(viewer.pump(0.0) for viewer in idle)
 
             watching.until(all_over, "the end of those who say nothing")
-            assert all("nothing was said" in viewer.errors[0]["message"] for viewer in idle)
+            assert all("was idle for too long" in viewer.errors[0]["message"] for viewer in idle)
             assert asking.ask("ping")[0]["ok"]
             watching.ticks(2)
 

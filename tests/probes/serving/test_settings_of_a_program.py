@@ -53,7 +53,7 @@ def test_a_skipped_file_is_no_creation_site_and_a_silent_peer_is_dropped(tmp_pat
                 )
             *_, last = [json.loads(text) for text in silent.readlines()]  # up to the end of the connection
         assert time.monotonic() - began >= UNKNOWN_PEER - 0.5
-        assert (last["type"], last["message"]) == ("error", "nothing was said for too long")
+        assert (last["type"], last["message"]) == ("error", "the connection was idle for too long")
         with program.viewer() as viewer:
             wait_until(lambda: viewer.ticks(1) is None, "ticks for others")
         program.say()

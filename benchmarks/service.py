@@ -131,11 +131,11 @@ class Terminal:
         return None
 
     def press(self, keys: str) -> None:
-        """Send keys."""
+        """Send keys as if they were typed: `keys` are the bytes that a terminal would send."""
         os.write(self._ours, keys.encode())
 
     def close(self) -> None:
-        """Quit the viewer."""
+        """Quit the viewer with `q`, or kill it after 20 s."""
         self.press("q")
         try:
             self.process.wait(20)

@@ -122,7 +122,7 @@ class Crowd:
         return 0
 
     def close(self) -> None:
-        """Stop the ticks."""
+        """End the thread that makes ticks, at its next one."""
         self._stop.set()
 
 

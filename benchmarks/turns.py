@@ -143,7 +143,7 @@ class Worker:
         return spent
 
     def end(self) -> None:
-        """End both processes."""
+        """End the worker, and its viewer if it has one."""
         end(self._process)
         if self._viewer is not None:
             end(self._viewer)

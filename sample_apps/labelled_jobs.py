@@ -31,7 +31,7 @@ KINDS = ("import",) * 6 + ("mail",) * 3 + ("report",)
 
 
 async def job(kind: str, number: int) -> None:
-    """Do one job."""
+    """Work of one kind under its label; every fourth mail fails."""
     import probes  # here, so that the catalogue works without it
 
     probes.label(kind)

@@ -55,7 +55,7 @@ async def report(pool: Pool) -> None:
 
 
 async def request(pool: Pool) -> None:
-    """A short query."""
+    """Hold a connection for 5 ms."""
     connection = await pool.acquire()
     await asyncio.sleep(0.005)
     pool.release(connection)

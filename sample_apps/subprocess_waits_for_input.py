@@ -46,7 +46,7 @@ async def sort(text: str) -> None:
 
 
 async def main(_: Options) -> None:
-    """Sort once."""
+    """Sort one text in a task."""
     await asyncio.create_task(sort("looptop"), name="sorter")
 
 

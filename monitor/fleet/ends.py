@@ -36,7 +36,7 @@ class End:
         return not fields or fields[0] in "ZX"
 
     def close(self) -> None:
-        """Close the pidfd."""
+        """Close the descriptor of the process, if there is one; may be called twice."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

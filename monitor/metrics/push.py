@@ -34,7 +34,7 @@ class Waiting:
         del self.things[:-MOST_WAITING]
 
     def by_worker(self) -> dict[int, list[Any]]:
-        """All of them."""
+        """What waits to be sent by slot of the worker, the oldest first."""
         found: dict[int, list[Any]] = {}
         for worker, thing in self.things:
             found.setdefault(worker, []).append(thing)

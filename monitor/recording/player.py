@@ -36,7 +36,7 @@ class Playable(Protocol):
 
     @property
     def duration(self) -> float:
-        """Length in seconds."""
+        """Seconds from the first frame to the last."""
 
     @property
     def position(self) -> float:
@@ -173,7 +173,7 @@ class RecordingSource(Playback):
         return 0
 
     def close(self) -> None:
-        """Close the recording."""
+        """Close the file of the recording; nothing can be played afterwards."""
         self.recording.close()
 
     # Playing

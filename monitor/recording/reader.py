@@ -202,7 +202,7 @@ class Recording:
 
     @property
     def blocks(self) -> int:
-        """Number of blocks."""
+        """How many blocks can be read."""
         return len(self._blocks)
 
     def summary(self, number: int) -> Summary:

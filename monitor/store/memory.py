@@ -188,7 +188,7 @@ class Memory(msgspec.Struct):
         return replace(self, snapshots=dict(self.snapshots), _sizes=sizes, _pieces=list(self._pieces))
 
     def apply_reply(self, reply: frames.Reply, tables: Tables) -> None:
-        """Apply a reply."""
+        """Apply what a reply has of memory. Profiles come in pieces, and are shown when they are complete."""
         if reply.tracing is not None:
             self.apply_tick(memory_frames.MemoryTick(reply.tracing))
         if reply.memory is not None:

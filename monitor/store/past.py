@@ -30,7 +30,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """Number of rows."""
+        """Rows in each column; 0 without columns."""
         return len(next(iter(self.columns.values()), ()))
 
     @property

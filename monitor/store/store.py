@@ -25,7 +25,7 @@ class Store(State):
     """The model of one watched program. A new session resets it: sessions are never mixed."""
 
     def apply(self, frame: frames.Frame) -> None:
-        """Apply one frame."""
+        """Apply a frame: the only way in which the store changes. Frames must come in the order of the stream."""
         match frame:
             case frames.Tick():
                 self._apply_tick(frame)

@@ -151,7 +151,7 @@ class BlockedNow(msgspec.Struct, frozen=True):
 
     @property
     def line(self) -> Site | None:
-        """The blamed line."""
+        """The line of the stack that the probe blames; None if the stack is unknown."""
         return blamed(self.stack, self.blame)
 
 

@@ -101,7 +101,7 @@ class Tasks(dict[int, Task]):
             self._sharing.add(task.id)
 
     def clear(self) -> None:
-        """Remove all tasks."""
+        """Remove all tasks and counts, as for a new session."""
         super().clear()
         self._letters = 0
         self._children.clear()

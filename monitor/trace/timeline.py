@@ -133,7 +133,7 @@ class Timeline:
             self.add(event)
 
     def add(self, event: Event) -> None:
-        """Add one event."""
+        """Add an event of the step ring, in order of time; those beyond the limit are counted in `left_out`."""
         if self._count >= self._most:
             self.left_out += 1
             return

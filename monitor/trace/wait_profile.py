@@ -36,7 +36,7 @@ class Waits:
     objects: dict[int, int] = field(default_factory=dict)  # duration by known object
 
     def add(self, duration: int, thing: int, live: bool) -> None:
-        """Add one wait."""
+        """Add a wait: `duration` in nanoseconds, `thing` the number of the object or 0, `live` if it has not ended."""
         self.duration += duration
         self.count += 1
         self.longest = max(self.longest, duration)
@@ -66,7 +66,7 @@ class GroupWaits:
         return sum(one.duration for one in self.waits.values())
 
     def add(self, kind: str, name: str, at: Site | None, duration: int, thing: int = 0, live: bool = False) -> None:
-        """Add one wait."""
+        """Add a wait for an object of a kind and name at a line; the rest as in `Waits.add`."""
         key = (kind, name, at)
         waits = self.waits.get(key)
         if waits is None:

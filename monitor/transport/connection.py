@@ -180,7 +180,7 @@ class Connection:
         self._early = came + self._early
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket. Subclasses also end what made the connection."""
         self._socket.close()
 
 

@@ -57,18 +57,18 @@ class TlsSocket:
         self.family = sock.family
 
     def recv(self, size: int) -> bytes:
-        """As socket.recv."""
+        """Like `socket.recv`; raises BlockingIOError if TLS must read or write something first."""
         try:
             return self._sock.recv(size)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
 
     def sendall(self, data: bytes) -> None:
-        """As socket.sendall."""
+        """Like `socket.sendall`, encrypted."""
         self._sock.sendall(data)
 
     def settimeout(self, seconds: float) -> None:
-        """As socket.settimeout."""
+        """Like `socket.settimeout`, of the encrypted stream."""
         self._sock.settimeout(seconds)
 
     def pending(self) -> int:
@@ -76,9 +76,9 @@ class TlsSocket:
         return self._sock.pending()
 
     def fileno(self) -> int:
-        """As socket.fileno."""
+        """The descriptor of the socket, for polling; see `pending`."""
         return self._sock.fileno()
 
     def close(self) -> None:
-        """As socket.close."""
+        """Close the socket, without the closing handshake of TLS."""
         self._sock.close()

@@ -116,7 +116,7 @@ class CpuWait:
         return min(max(_at(readings, end) - _at(readings, begin), 0.0), end - begin)
 
     def forget(self) -> None:
-        """Drop all readings."""
+        """Drops all readings: the next ones begin anew."""
         self._last.clear()
         self._baselines.clear()
         self._unclocked.clear()

@@ -172,7 +172,7 @@ class Gil:
             self._clocks = {}
 
     def forget(self) -> None:
-        """Drop all waits."""
+        """Drops all waits and clocks: the next ones begin anew."""
         self._waits = {}
         self._clocks = {}
         self._known = 0.0

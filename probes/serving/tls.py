@@ -38,7 +38,7 @@ class TlsSocket:
         self.waits_to_read = False  # what is sent has to wait for something that comes
 
     def send(self, data: bytes | memoryview) -> int:
-        """As socket.send."""
+        """Like `socket.send`; raises BlockingIOError if it has to wait, for input if `waits_to_read`."""
         self.waits_to_read = False
         try:
             return self._sock.send(data)
@@ -51,7 +51,7 @@ class TlsSocket:
     sendall = send
 
     def recv(self, size: int) -> bytes:
-        """As socket.recv."""
+        """Like `socket.recv`; raises BlockingIOError if it has to wait."""
         try:
             return self._sock.recv(size)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -70,21 +70,21 @@ class TlsSocket:
                 return
 
     def setblocking(self, blocking: bool) -> None:
-        """As socket.setblocking."""
+        """Like `socket.setblocking`, also for the handshake."""
         self._sock.setblocking(blocking)
 
     def settimeout(self, seconds: float) -> None:
-        """As socket.settimeout."""
+        """Like `socket.settimeout`, also for the handshake."""
         self._sock.settimeout(seconds)
 
     def fileno(self) -> int:
-        """As socket.fileno."""
+        """The descriptor of the socket, for polling; see `pending`."""
         return self._sock.fileno()
 
     def close(self) -> None:
-        """As socket.close: without a word, which could have to wait."""
+        """Closes the socket without the closing handshake of TLS, which could have to wait."""
         self._sock.close()
 
     def detach(self) -> int:
-        """As socket.detach."""
+        """Like `socket.detach`: returns the descriptor and leaves it open."""
         return self._sock.detach()

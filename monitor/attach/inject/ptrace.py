@@ -113,7 +113,7 @@ class Memory:
             done += os.pwrite(self._handle, data[done:], address + done)
 
     def close(self) -> None:
-        """Close /proc/PID/mem."""
+        """Close the memory file of the process, which stays as it is."""
         os.close(self._handle)
 
 

@@ -108,7 +108,7 @@ class Process:
             return os.readlink("/proc/%d/exe" % self.pid)
 
     def cwd(self):
-        """Its folder."""
+        """The working directory of the process."""
         with _errors(self.pid):
             return os.readlink("/proc/%d/cwd" % self.pid)
 

@@ -29,7 +29,7 @@ class StepsScreen(PageScreen):
         self.looptop.steps.begin()
 
     def on_unmount(self) -> None:
-        """Release the steps."""
+        """Stop collecting steps if no other screen needs them."""
         self.looptop.steps.end()
 
     def trace_if_due(self) -> Trace | None:

@@ -45,7 +45,7 @@ class ThreadsScreen(TableScreen):
         super().update_body()
 
     def wants(self) -> dict[str, Any]:
-        """Requests the threads."""
+        """Request looks at the threads and samples of the GIL, and no rows of tasks."""
         return {"window": [], "detail": None, "threads": EVERY, "gil": True}
 
     def apply_filter(self, text: str) -> None:
@@ -89,7 +89,7 @@ class ThreadScreen(PageScreen):
         self._last: Thread | None = None
 
     def wants(self) -> dict[str, Any]:
-        """Requests the threads."""
+        """Request looks at the threads and samples of the GIL, and no rows of tasks."""
         return {"window": [], "detail": None, "threads": EVERY, "gil": True}
 
     def lines(self, cells: int) -> list[Line]:

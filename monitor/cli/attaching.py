@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     "--method",
     type=click.Choice(("auto", "remote_exec", "ptrace", "gdb")),
     default="auto",
-    help="How to get into a program that has no probe (auto).",
+    help="How to inject the probe (auto).",
 )
 @click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, metavar="S", help="Timeout for attaching (5).")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and why.")
-@click.option("--force", is_flag=True, help="Even if remote debugging is off, or seccomp may kill the program.")
+@click.option("--force", is_flag=True, help="Attach even if remote debugging is off, or seccomp may kill the program.")
 @click.option("--stay", is_flag=True, help="Leave the probe in when the last viewer leaves.")
 @read_only_option
 @locals_option
@@ -228,10 +228,10 @@ def _removed(target: str, token_file: str | None) -> str:
 @remote_options
 @token_option
 def arm(target: str, timeout: float, token_file: str | None) -> int:
-    """Leave a probe in a running program, or in each worker of a server, remembering, with nobody connected.
+    """Leave a probe in a running program, or in all workers of a server, that remembers with nobody connected.
 
-    Whoever looks later finds the slow callbacks, failures and figures since now. `looptop disarm` takes it out.
-    A worker that starts later has none.
+    Viewers that connect later see slow callbacks, failures and figures from now on. `looptop disarm` removes it.
+    Workers that start later have none.
     """
     from monitor.attach.injector import Injector
 
@@ -325,7 +325,7 @@ def _ps_of(targets: tuple[str, ...], commands: Sequence[str], as_json: bool) -> 
 
 @click.command()
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("--all", "everything", is_flag=True, help="The dashboards and commands of looptop itself, too.")
+@click.option("--all", "everything", is_flag=True, help="Include looptop's own dashboards and commands.")
 @json_option
 @remote_options
 def ps(targets: tuple[str, ...], everything: bool, as_json: bool) -> int:

@@ -47,12 +47,14 @@ def samples_list(as_json: bool) -> int:
 
 
 @samples.command("run", context_settings={"ignore_unknown_options": True})
-@click.option("--headless", is_flag=True, help="No dashboard: only the sample, and where to connect, on stderr.")
-@click.option("--record", metavar="FILE", help="Record all of it.")
+@click.option(
+    "--headless", is_flag=True, help="No dashboard: run only the sample, and print on stderr where to connect."
+)
+@click.option("--record", metavar="FILE", help="Record the whole run to a file.")
 @click.argument("name")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def samples_run(name: str, headless: bool, record: str | None, arguments: tuple[str, ...]) -> int:
-    """Run a sample and watch it. What follows belongs to the sample (try --seconds 60)."""
+    """Run a sample and watch it. What follows NAME is passed to the sample (try --seconds 60)."""
     from monitor import terminal
     from sample_apps.catalogue import LOOKED_AT
 
@@ -62,8 +64,13 @@ def samples_run(name: str, headless: bool, record: str | None, arguments: tuple[
 
 
 @samples.command("check")
-@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Samples at a time (four for each core).")
-@click.option("--again", type=click.IntRange(0, 9), default=2, help="Runs more, alone, for what misses something (2).")
+@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Run N samples at a time (four per core).")
+@click.option(
+    "--again",
+    type=click.IntRange(0, 9),
+    default=2,
+    help="Rerun a sample that misses something up to N times, alone (2).",
+)
 @click.option("--seconds", type=click.FloatRange(1, 3600), metavar="S", help="Watch each for S seconds (usually 3).")
 @json_option
 @click.argument("names", metavar="[NAME]...", nargs=-1)

@@ -18,13 +18,15 @@ FOUND = 1
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="PATH…")
-@click.option("--python", metavar="3.X", help="The Python to write for (what pyproject.toml requires, else this one).")
-@click.option("--select", multiple=True, metavar="CODE", help="Only these rules; LT1 stands for all that begin so.")
-@click.option("--ignore", multiple=True, metavar="CODE", help="Not these rules.")
-@click.option("--exclude", multiple=True, metavar="PATTERN", help="Not these files or folders, for example tests.")
+@click.option("--python", metavar="3.X", help="Target Python version (from pyproject.toml, else this one).")
+@click.option(
+    "--select", multiple=True, metavar="CODE", help="Check only these rules; LT1 means all that begin with it."
+)
+@click.option("--ignore", multiple=True, metavar="CODE", help="Skip these rules.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Skip these files or folders, for example tests.")
 @json_option
-@click.option("--sarif", is_flag=True, help="SARIF 2.1.0, for code hosts.")
-@click.option("--rules", "only_rules", is_flag=True, help="Print the rules, and check nothing.")
+@click.option("--sarif", is_flag=True, help="Print SARIF 2.1.0, for code hosts.")
+@click.option("--rules", "only_rules", is_flag=True, help="Print the rules and exit.")
 def check(
     paths: tuple[str, ...],
     python: str | None,

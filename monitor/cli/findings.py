@@ -35,7 +35,9 @@ FOUND = 1
 
 @click.command()
 @targets_argument
-@click.option("--duration", type=click.FloatRange(0.5, 86_400), metavar="S", help="How long (10; of a recording: all).")
+@click.option(
+    "--duration", type=click.FloatRange(0.5, 86_400), metavar="S", help="Watch for S seconds (10; of a recording: all)."
+)
 @json_option
 @at_option
 @remote_options

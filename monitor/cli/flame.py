@@ -31,16 +31,18 @@ BINARY = ("pprof",)
 
 @click.command()
 @click.argument("targets", metavar="TARGET", nargs=-1, required=True, callback=placed)
-@click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
+@click.option(
+    "--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="Sample for S seconds (10)."
+)
 @click.option("--hz", type=click.IntRange(10, 1000), default=100, metavar="N", help="Samples per second (100).")
-@click.option("--wait", is_flag=True, help="Where tasks wait, weighted by time, rather than what the loop runs.")
-@click.option("--jobs", is_flag=True, help="What threads of executors do, under the tasks that asked for it.")
+@click.option("--wait", is_flag=True, help="Show where tasks wait, by time, instead of what the loop runs.")
+@click.option("--jobs", is_flag=True, help="Show what executor threads do, under the tasks that submitted it.")
 @click.option("--group", default="", metavar="G", help="Only tasks of this group: a coroutine, or a label.")
 @click.option(
     "--by",
     type=click.Choice(["group", "coroutine", "site", "task", "process", "all"]),
     default="group",
-    help="What stacks stand under: coroutine and label (group), coroutine, creation site, task, process, or nothing.",
+    help="Group stacks by coroutine and label (group), coroutine, creation site, task or process, or not at all (all).",
 )
 @click.option("--diff", is_flag=True, help="Compare two recordings, or two files written with --json: A B.")
 @click.option("-o", "--output", metavar="FILE", help="Write to a file; - is stdout.")
@@ -48,7 +50,7 @@ BINARY = ("pprof",)
     "--to",
     "kind",
     type=click.Choice(["speedscope", "collapsed", "pprof", "html"]),
-    help="Write a format of another tool, or a page for a browser.",
+    help="Convert to a format of another tool, or to a page for a browser.",
 )
 @json_option
 @remote_options

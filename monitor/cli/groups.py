@@ -15,7 +15,7 @@ from monitor.errors import UsageError
 @json_option
 @click.option("--sort", metavar="KEY", help="Column to sort by; -KEY reverses the order (total).")
 @click.option("--by", type=click.Choice(("label", "site")), help="Group by coroutine and label, or by creation site.")
-@click.option("--waits", is_flag=True, help="Instead: what they waited for, from every step of the seconds watched.")
+@click.option("--waits", is_flag=True, help="Print instead what they waited for, from every step in that time.")
 @click.option("--group", default="", metavar="G", help="With --waits: only this group.")
 @click.option("--past", is_flag=True, help="With --waits: include what the program still remembers from before.")
 @click.option("--duration", type=click.FloatRange(0, 3600), metavar="S", help="Watch for S seconds (2; --waits: 5).")

@@ -51,14 +51,16 @@ class ProgramCommand(click.Command):
 
 
 @click.command(cls=ProgramCommand, options_metavar="[OPTIONS] [--] SCRIPT [ARG]... | -m MODULE [ARG]...")
-@click.option("--headless", is_flag=True, help="No dashboard: only the program, and where to connect, on stderr.")
+@click.option(
+    "--headless", is_flag=True, help="No dashboard: run only the program, and print on stderr where to connect."
+)
 @click.option("--listen", metavar="ADDRESS", help="Also listen on HOST:PORT (viewers need the token) or unix:PATH.")
-@click.option("--cert", metavar="FILE", help="Certificate for TLS on TCP.")
-@click.option("--key", metavar="FILE", help="Its private key.")
+@click.option("--cert", metavar="FILE", help="Certificate for TLS, with --listen HOST:PORT.")
+@click.option("--key", metavar="FILE", help="Private key of the certificate.")
 @click.option("--insecure", is_flag=True, help="Listen beyond loopback without TLS.")
-@click.option("--record", metavar="FILE", help="Record all of it, until it ends.")
-@click.option("--name", help="Name to find the program by: @NAME.")
-@click.option("--python", metavar="PATH", help="Interpreter; default: that of the active environment.")
+@click.option("--record", metavar="FILE", help="Record the whole run to a file.")
+@click.option("--name", help="Name by which commands find the program, as @NAME.")
+@click.option("--python", metavar="PATH", help="Interpreter to run it with (that of the active environment).")
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
 @click.option(
     "--children/--no-children",
@@ -83,7 +85,7 @@ def run(
     keep_locals: bool,
     token_file: str | None,
 ) -> int:
-    """Run a program and watch it. What follows SCRIPT or -m MODULE belongs to the program."""
+    """Run a program and watch it. What follows SCRIPT or -m MODULE is passed to the program."""
     from monitor.attach.launch import Launch, Settings, check_listen, command
 
     check_listen(listen, cert, key, insecure)

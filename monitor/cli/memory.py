@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @targets_argument
-@click.option("--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="How long (10).")
+@click.option(
+    "--duration", type=click.FloatRange(0.1, 86_400), default=10.0, metavar="S", help="Trace for S seconds (10)."
+)
 @click.option(
     "--frames",
     type=click.IntRange(1, 25),
     metavar="N",
-    help="Frames kept of each block (as many as lead to a line of your own).",
+    help="Keep N frames per block (as many as lead to a line of your own).",
 )
 @click.option(
     "--group",
     type=click.Choice(["lineno", "filename", "traceback"]),
-    help="What a row is (lineno; of a recording: as in its last snapshot).",
+    help="What a row stands for (lineno; of a recording: as in its last snapshot).",
 )
 @click.option("--limit", type=click.IntRange(1, 500), default=20, metavar="N", help="Limit to N rows (20).")
-@click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave these files out.")
+@click.option("--hide", type=click.Choice(["stdlib", "packages"]), multiple=True, help="Leave out these files.")
 @json_option
 @at_option
 @remote_options
@@ -73,7 +75,9 @@ def memory(
 
 @click.command()
 @targets_argument
-@click.option("--calls", type=click.IntRange(0, 1000), default=100, metavar="N", help="Newest calls in JSON (100).")
+@click.option(
+    "--calls", type=click.IntRange(0, 1000), default=100, metavar="N", help="With --json, the newest N calls (100)."
+)
 @json_option
 @at_option
 @remote_options
@@ -81,7 +85,7 @@ def memory(
 def profile(targets: tuple[str, ...], calls: int, as_json: bool, at: str | None, token_file: str | None) -> int:
     """Print what functions decorated with probes.profile_time or profile_memory took.
 
-    Of all workers of a service in a section for each.
+    Of a service, there is a section for each worker.
     """
     from monitor.plain import memory as plain
 

@@ -26,16 +26,28 @@ SETTLED = 1.5
 
 @click.command()
 @click.argument("targets", nargs=-1, metavar="TARGET...", callback=placed)
-@click.option("--match", "names", multiple=True, metavar="NAME", help="Also programs of that name, now or later.")
-@click.option("--prometheus", metavar="HOST:PORT", help="Serve /metrics there (127.0.0.1:9464).")
-@click.option("--otlp", metavar="URL", help="Push OTLP over HTTP to this collector.")
-@click.option("--interval", type=click.FloatRange(1, 3600), default=15.0, metavar="S", help="Between two pushes (15).")
 @click.option(
-    "--top", type=click.IntRange(1, 1000), default=20, metavar="K", help="Lines with a label of their own (20)."
+    "--match",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Include programs of this name, also those that start later.",
+)
+@click.option("--prometheus", metavar="HOST:PORT", help="Serve /metrics at this address (127.0.0.1:9464).")
+@click.option("--otlp", metavar="URL", help="Push OTLP over HTTP to this collector.")
+@click.option(
+    "--interval", type=click.FloatRange(1, 3600), default=15.0, metavar="S", help="Seconds between two pushes (15)."
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=20,
+    metavar="K",
+    help="Number of lines of code with a label of their own (20).",
 )
 @click.option("--logs", is_flag=True, help="Also push findings and slow callbacks, as OTLP log records.")
 @click.option("--spans", type=click.IntRange(1, 100), metavar="N", help="Also push why the N slowest tasks were late.")
-@click.option("--service", default="looptop", metavar="NAME", help="service.name of what is pushed.")
+@click.option("--service", default="looptop", metavar="NAME", help="The service.name of pushed data (looptop).")
 @click.option("--once", is_flag=True, help="Print the metrics once, as Prometheus text.")
 @remote_options
 @token_option

@@ -43,7 +43,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 @click.command()
 @targets_argument
 @click.option(
-    "-o", "--output", metavar="FILE", help="Where to (PROGRAM-DATE-TIME.looptop; a set: a folder, ….looptop-set)."
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Output file (PROGRAM-DATE-TIME.looptop); of a set, a folder (….looptop-set).",
 )
 @click.option("--duration", type=Duration(), metavar="T", help="Stop after T: 90, 10m, 1h.")
 @click.option("--rate", type=click.FloatRange(0.1, 20), metavar="N", help="Ticks per second (2).")
@@ -53,13 +56,13 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
     "--on",
     multiple=True,
     metavar="WHAT",
-    help="With --ring: finish a file when it happens, and go on: slow:1s, failed, growth:100MB.",
+    help="With --ring: save a file when this happens, and continue: slow:1s, failed, growth:100MB.",
 )
 @click.option(
     "--after", type=Duration(), metavar="T", help="With --on: keep recording to the file for T afterwards (30s)."
 )
 @click.option("--flame", is_flag=True, help="Record samples for flame graphs, 100 a second.")
-@click.option("--steps", is_flag=True, help="Every step and who woke it, for looptop why and trace.")
+@click.option("--steps", is_flag=True, help="Record every step and who woke it, for looptop why and trace.")
 @remote_options
 @token_option
 def record(
@@ -146,8 +149,10 @@ def _record_set(
 
 @click.command()
 @click.argument("recording", metavar="FILE")
-@click.option("--speed", type=click.FloatRange(0.25, 64), default=1.0, metavar="X", help="0.25 to 64 times (1).")
-@click.option("--from", "begin", metavar="T", help="Seconds since its start (90, 2m) or a clock time.")
+@click.option(
+    "--speed", type=click.FloatRange(0.25, 64), default=1.0, metavar="X", help="Playback speed, 0.25 to 64 (1)."
+)
+@click.option("--from", "begin", metavar="T", help="Begin there: seconds since the start (90, 2m), or a clock time.")
 def replay(recording: str, speed: float, begin: str | None) -> int:
     """Open the dashboard on a recording, at any point in time; of a recorded set with all workers first."""
     from monitor import terminal
@@ -194,7 +199,7 @@ def _replay_set(recorded: RecordedSet, speed: float, begin: str | None) -> int:
     "conditions",
     multiple=True,
     metavar="CONDITION",
-    help='Exit with 1 if it holds, for example "lag_p99>+20%", "slow_new>0", "rss_max>200MB" or "frame:render>30%".',
+    help='Exit with 1 if this holds, for example "lag_p99>+20%", "slow_new>0", "rss_max>200MB" or "frame:render>30%".',
 )
 @click.option("--skip", type=Duration(), default=0.0, metavar="T", help="Skip the first T of both (warm-up).")
 @json_option
@@ -260,21 +265,21 @@ def _frames(found: Comparison) -> list[Change]:
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option(
-    "--to", "kind", required=True, type=click.Choice(["perfetto", "ndjson", "csv", "parquet"]), help="What to make."
+    "--to", "kind", required=True, type=click.Choice(["perfetto", "ndjson", "csv", "parquet"]), help="Output format."
 )
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    help="Where to; - is stdout (perfetto: FILE.perfetto-trace; parquet: a folder, looptop-parquet).",
+    help="Output file; - is stdout (perfetto: FILE.perfetto-trace; parquet: a folder, looptop-parquet).",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that exists.")
-@click.option("--from", "begin", metavar="T", help="Seconds since its start (90, 2m) or a clock time.")
-@click.option("--until", metavar="T", help="The same, for the end.")
+@click.option("--from", "begin", metavar="T", help="Begin there: seconds since the start (90, 2m), or a clock time.")
+@click.option("--until", metavar="T", help="End there, given in the same way.")
 @click.option(
     "--table",
     type=click.Choice(["ticks", "tasks", "slow", "ended"]),
-    help="What the rows of CSV are (ticks).",
+    help="Rows of the CSV file (ticks).",
 )
 def export(
     files: tuple[str, ...],

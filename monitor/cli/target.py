@@ -80,7 +80,7 @@ _cafile_option = click.option(
     metavar="FILE",
     expose_value=False,
     callback=_take_cafile,
-    help="Certificates to trust, for a program on TCP with TLS; `system`: those of this machine.",
+    help="Trusted certificates for a program on TCP with TLS; `system`: those of this machine.",
 )
 
 
@@ -91,11 +91,13 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 token_option = click.option("--token-file", metavar="FILE", help="File with the token, for a program on TCP.")
 read_only_option = click.option(
-    "--read-only", is_flag=True, help="Put nothing into it: only read its tasks, from outside (Python 3.14+)."
+    "--read-only", is_flag=True, help="Inject nothing: only read its tasks from outside (Python 3.14+)."
 )
 
 
-at_option = click.option("--at", metavar="T", help="Of a recording: seconds since its start (90, 2m) or a clock time.")
+at_option = click.option(
+    "--at", metavar="T", help="Time in a recording: seconds since its start (90, 2m), or a clock time."
+)
 
 
 def set_of(targets: Sequence[str]) -> Members | None:
@@ -148,7 +150,10 @@ def recording_of(target: str, at: str | None = None) -> Path | None:
 
 
 locals_option = click.option(
-    "--locals", "keep_locals", is_flag=True, help="Keep the local names of what fails; what looks secret is masked."
+    "--locals",
+    "keep_locals",
+    is_flag=True,
+    help="Keep local variables of failing tasks; values that look secret are masked.",
 )
 
 

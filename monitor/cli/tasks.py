@@ -40,12 +40,18 @@ Result = TypeVar("Result")
 @click.command()
 @targets_argument
 @json_option
-@click.option("--tree", is_flag=True, help="Each task below its parent.")
+@click.option("--tree", is_flag=True, help="Show each task below its parent.")
 @click.option("--stacks", is_flag=True, help="Print await stacks as text; JSON always has them.")
 @click.option("--sort", default="busy", metavar="KEY", help="Column to sort by; -KEY reverses the order (busy).")
-@click.option("--filter", "filter_", default="", metavar="TEXT", help="For example: state:waiting busy>0.5 name:job-*")
+@click.option(
+    "--filter",
+    "filter_",
+    default="",
+    metavar="TEXT",
+    help="Print only matching tasks: state:waiting busy>0.5 name:job-*",
+)
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Limit to N tasks.")
-@click.option("--ended", is_flag=True, help="The tasks that have ended, too.")
+@click.option("--ended", is_flag=True, help="Include tasks that have ended.")
 @read_only_option
 @at_option
 @locals_option

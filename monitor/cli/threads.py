@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.command()
 @targets_argument
 @json_option
-@click.option("--duration", type=click.FloatRange(0.05, 3600), default=1.0, metavar="S", help="Look for S seconds (1).")
+@click.option(
+    "--duration", type=click.FloatRange(0.05, 3600), default=1.0, metavar="S", help="Watch for S seconds (1)."
+)
 @at_option
 @remote_options
 @token_option

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @targets_argument
-@click.option("--task", type=click.IntRange(1), metavar="ID", help="The task with this id.")
+@click.option("--task", type=click.IntRange(1), metavar="ID", help="Only the task with this id.")
 @click.option("--group", default="", metavar="G", help="Only tasks of this coroutine, label or name.")
 @click.option("--slowest", type=click.IntRange(1, 10_000), metavar="N", help="The N slowest tasks that ended (5).")
 @click.option("--duration", type=click.FloatRange(0, 3600), metavar="S", help="Watch for S seconds (5).")
@@ -47,7 +47,7 @@ def why(
     as_json: bool,
     token_file: str | None,
 ) -> int:
-    """Print why tasks were late: what they ran, whom they queued behind, what they waited for and who ended that.
+    """Print why tasks were late: what they ran, whom they queued behind, what they waited for and who ended the wait.
 
     Of a running program, its tasks of the next seconds; of a recording made with --steps, all of them.
     Of all workers of a service the slowest tasks of all, each with its process.
@@ -82,9 +82,14 @@ def why(
 
 @click.command()
 @targets_argument
-@click.option("-o", "--output", metavar="FILE", required=True, help="Where to, for ui.perfetto.dev.")
+@click.option("-o", "--output", metavar="FILE", required=True, help="Output file, for ui.perfetto.dev.")
 @click.option("--duration", type=click.FloatRange(0.1, 3600), metavar="S", help="Trace for S seconds (5).")
-@click.option("--last", type=click.FloatRange(0.1), metavar="S", help="Instead: the last S seconds, as remembered.")
+@click.option(
+    "--last",
+    type=click.FloatRange(0.1),
+    metavar="S",
+    help="Write the last S seconds instead, as far as the probe remembers them.",
+)
 @remote_options
 @token_option
 def trace(

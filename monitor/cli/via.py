@@ -37,5 +37,5 @@ via_option = click.option(
     is_eager=True,
     expose_value=False,
     callback=_take_via,
-    help="On the other side of a command: 'ssh HOST', 'docker exec -i C'. Several times for several.",
+    help="Reach it through a command: 'ssh HOST', 'docker exec -i C'. Repeat for several.",
 )

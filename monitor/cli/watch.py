@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     "--only",
     type=click.Choice(["slow", "ended", "failed", "loop", "finding", "worker"]),
     multiple=True,
-    help="Nothing else; several times for several.",
+    help="Print only this kind; repeat for several.",
 )
-@click.option("--past", is_flag=True, help="First what the probe remembers from before.")
+@click.option("--past", is_flag=True, help="Print first what the probe remembers from before.")
 @read_only_option
 @at_option
 @locals_option
@@ -61,8 +61,8 @@ def watch(
 ) -> int:
     """Print findings, what blocks a loop now, slow callbacks, ended tasks, exceptions and loop health, as they come.
 
-    With --past what the probe remembers from before comes first. Of a recording all of it is printed at once. Of
-    several programs (or all workers of a service) everything has its worker, and the end of a worker is reported, too.
+    With --past, what the probe remembers from before comes first. A recording is printed at once. Of several programs,
+    or all workers of a service, every line names its worker, and the end of a worker is reported, too.
     """
     from monitor.attach.injector import Injector
     from monitor.attach.target_connector import TargetConnector

@@ -93,5 +93,5 @@ def _copy(sock: socket.socket, file: BinaryIO) -> bool:
             return False
         length += file.write(piece)
         if length > boxes.LARGEST:
-            raise ConnectError("what came is larger than any black box", "it cannot be read")
+            raise ConnectError("the data received is larger than any black box", "it cannot be read")
     return True

@@ -128,11 +128,11 @@ class _Programs(msgspec.Struct):
 
 
 def decoded(answer: bytes, kind: type[_Kind], command: str) -> _Kind:
-    """An answer of the other side. Raises ConnectError if it has another form."""
+    """An answer of the other side. Raises ConnectError if it is malformed."""
     try:
         return msgspec.json.decode(answer, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ConnectError(f"what comes through {command} is not looptop's", "an answer has another form") from None
+        raise ConnectError(f"{command} returns data that is not looptop's", "an answer is malformed") from None
 
 
 def programs(command: str, everything: bool = False) -> list[Program]:

@@ -191,7 +191,7 @@ def _take_out_of_all(target: str, members: Members, token_file: str | None) -> i
 def _of_each(
     workers: Sequence[Member], do: Callable[[str], Any], busy: Callable[[str], bool] = lambda target: False
 ) -> list[Any]:
-    """What came of it with each worker: the result, or a LooptopError."""
+    """The outcome for each worker: the result, or a LooptopError."""
     from monitor.fleet.each import each
 
     found = each(workers, lambda one: do(one.target), busy=lambda one: busy(one.target))
@@ -228,7 +228,7 @@ def _removed(target: str, token_file: str | None) -> str:
 @remote_options
 @token_option
 def arm(target: str, timeout: float, token_file: str | None) -> int:
-    """Leave a probe in a running program, or in all workers of a server, that remembers with nobody connected.
+    """Keep a probe in a running program, or in all workers of a server, that remembers while nobody is connected.
 
     Viewers that connect later see slow callbacks, failures and figures from now on. `looptop disarm` removes it.
     Workers that start later have none.

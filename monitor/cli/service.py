@@ -165,7 +165,7 @@ def _opened(service: Service, connect: Connector, slot: int) -> Opened:
 
 @contextmanager
 def _stepping(service: Service) -> Iterator[None]:
-    """Keep taking in what comes while another screen is shown."""
+    """Keep applying frames while another screen is shown."""
     done = threading.Event()
 
     def run() -> None:

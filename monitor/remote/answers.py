@@ -40,7 +40,7 @@ def decoded(content: bytes, kind: type[Any], command: str) -> Any:
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ConnectError(f"what comes through {command} is not looptop's", "an answer has another form") from None
+        raise ConnectError(f"{command} returns data that is not looptop's", "an answer is malformed") from None
 
 
 def error_of(error: tuple[str, str, str], command: str) -> LooptopError:

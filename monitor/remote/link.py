@@ -137,7 +137,9 @@ class Link:
             content = self._answer(channel, timeout, f"does not answer for {timeout:g} s")
             answer: Answer = decoded(content, Answer, self.command)
             if channel.sock is None:
-                raise ConnectError(f"{self.command}: {target} cannot be reached there", "the answer is none")
+                raise ConnectError(
+                    f"{self.command}: {target} cannot be reached there", "the relay opened no connection"
+                )
         except BaseException:
             self._drop(number)
             raise
@@ -199,7 +201,9 @@ class Link:
         if self._noise is None:
             return "the connection may have broken: try again"
         if self._noise:
-            return "something there prints, but not looptop's relay: does the command make a terminal (-t)?"
+            return (
+                "the other side prints something else than looptop's relay: does the command allocate a terminal (-t)?"
+            )
         return "is that the right host?"
 
     def _gone(self) -> LooptopError:
@@ -310,7 +314,7 @@ class Link:
             for frame in self._frames.feed(data):
                 self._take(*frame)
         except ValueError:
-            text = f"what comes through {self.command} is not looptop's"
+            text = f"{self.command} returns data that is not looptop's"
             raise ConnectError(text, f"something there prints {last_line(data)!r}") from None
 
     def _take(self, kind: int, number: int, content: bytes) -> None:
@@ -320,7 +324,7 @@ class Link:
         if kind == SAY:
             opens = b'"open": true' in content[:20]
             if channel.answers.qsize() >= MOST_ANSWERS or (opens and channel.inner is not None):
-                raise ConnectError(f"what comes through {self.command} is not looptop's", "more than was asked for")
+                raise ConnectError(f"{self.command} returns data that is not looptop's", "more data than was requested")
             if opens:
                 ours, channel.inner = socket.socketpair()
                 channel.inner.setblocking(False)
@@ -329,7 +333,7 @@ class Link:
         elif kind == DATA:
             channel.room -= len(content)
             if channel.inner is None or channel.room < 0:
-                raise ConnectError(f"what comes through {self.command} is not looptop's", "more than was asked for")
+                raise ConnectError(f"{self.command} returns data that is not looptop's", "more data than was requested")
             channel.unread += content
             self._deliver(number, channel)
         elif kind == CLOSE and not channel.ending:
@@ -337,7 +341,7 @@ class Link:
             channel.ending = True
 
     def _deliver(self, number: int, channel: _Channel) -> None:
-        """Pass on what came of a connection, and make room for as much."""
+        """Pass on the data of a connection, and grant the other side as much again."""
         if channel.inner is None:
             return
         try:
@@ -439,7 +443,7 @@ class Link:
         return last_line(self._errors)
 
     def _end(self) -> None:
-        """Close everything; whoever waits for an answer gets the reason."""
+        """Close everything; requests without an answer fail with the reason."""
         process = self._process
         with self._lock:
             self._closing = True

@@ -60,7 +60,7 @@ class Frames:
         while len(self.rest) >= HEADER.size:
             kind, channel, length = HEADER.unpack_from(self.rest)
             if kind > PING or length > self.longest[kind]:
-                raise ValueError("what came is no frame")
+                raise ValueError("the data received is not a frame")
             end = HEADER.size + length
             if len(self.rest) < end:
                 return

@@ -13,7 +13,7 @@ class Status:
     """State of a source, for the header."""
 
     state: str  # connecting, connected, silent (no data), lost (retrying), ended (for good) or replay
-    text: str  # one line: what happened and what comes next; empty while all is well
+    text: str  # one line: what happened and what follows; empty while all is well
     since: float  # Unix time
 
 

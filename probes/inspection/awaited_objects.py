@@ -79,7 +79,7 @@ class AwaitedObject:
         self.set_op(str(wait.facts.get("op") or ""))
         self.methods: set[str] = set()  # those of its owner that call one of `moves`
         self.label = ""
-        self.searched = 0.0  # when those that have it in hand were searched for
+        self.searched = 0.0  # when its holders were last searched for
         self.self_feeding = False
         self.child = subprocesses.Child() if wait.kind == "subprocess" else None
         self.holders: dict[int, list[Any]] = {}  # by task

@@ -1,8 +1,8 @@
 """What tasks wait for without moving, and the tasks and failures that refer to it. Nothing is hooked.
 
 `sync_scan` reports the wait of each task. Once nothing has moved at an object for a while, the variables of the other
-tasks, and the frames that the exceptions of ended tasks keep, are searched for it: what has it in hand could move it,
-or should have. `gc.get_referents` visits variables without side effects; no code of the program runs.
+tasks, and the frames that the exceptions of ended tasks keep, are searched for references to it: whatever holds one
+could move it, or should have. `gc.get_referents` visits variables without side effects; no code of the program runs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOST_ENDED = 5_000
 STILL = 4.0
 """Seconds without any movement after which an object is reported."""
 _EVERY = 4
-"""Number of looks between two searches for those that have an object in hand."""
+"""Number of looks between two searches for holders."""
 _SHARE, _UNWATCHED_SHARE = 100, 2_000
 """These searches take at most this fraction (1/N) of a core, so that with many tasks the waits are still read often."""
 _SLICE = 10
@@ -47,7 +47,7 @@ _OUTSIDE = {"future", "queue", "socket"}
 """Kinds of waits of tasks that serve: they go on when something comes, and may then call any method they name."""
 
 ENTERED, NAMED = 1, 2
-"""How a task has an object in hand: inside `async with`, or in a variable or an attribute of one."""
+"""How a task holds an object: inside `async with`, or in a variable or an attribute of one."""
 
 
 class Stuck:
@@ -137,7 +137,7 @@ class Stuck:
         self._objects = {key: one for key, one in self._objects.items() if key in used and one.ref() is not None}
 
     def search(self, records: list[TaskRecord]) -> Iterator[None]:
-        """Searches for those that have in hand what does not move; and for failures that nobody has asked for."""
+        """Searches for holders of the objects that do not move, and for failures that were never retrieved."""
         ended = _ended_tasks()
         now = monotonic()
         steps = {number: one.steps for number, one in self._waiters.items() if now - one.since >= STILL}
@@ -204,7 +204,7 @@ class Stuck:
         """Since when nothing has moved: later arrivals do not count, what left does."""
         return max(one.moved, min(self._waiters[number].since for number in waiting))
 
-    # Who has it in hand
+    # Holders
 
     def _search_task(self, task: Any, number: int, still: dict[int, AwaitedObject]) -> None:
         waiter = self._waiters.get(number)
@@ -280,7 +280,7 @@ class Stuck:
             one = self._objects[key]
             orphaned = not self._orphans.tasks.isdisjoint(waiting)
             if one.searched < one.moved and not orphaned:
-                continue  # not known yet whether somebody has it in hand
+                continue  # its holders are not known yet
             try:
                 figures = reading.read(one.ref, figures_of, one.kind)
             except Exception:  # a class of the program keeps it elsewhere

@@ -375,7 +375,7 @@ PyObject *trace_places(PyObject *op, PyObject *number);
 PyObject *trace_stats(PyObject *op, PyObject *unused);
 PyObject *trace_refers(PyObject *op, PyObject *object);
 
-/* What runs now, for whoever it makes ready. */
+/* What runs now, noted for what it makes ready. */
 static inline void trace_begin(State *state, LoopClock *clock, PyObject *callback, PyObject *handle, int how,
                                const Waker *waker) {
     clock->traced = callback;

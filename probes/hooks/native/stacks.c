@@ -1,7 +1,7 @@
 /* What the probe's threads need most of the program: await stacks, stacks of threads, states of tasks.
  *
  * Each function reads in one piece: no code in Python runs, the GIL is not given up, and no collection of garbage begins.
- * So nothing of the program can end meanwhile, and none of the references taken here is ever the last one. The results
+ * So nothing of the program can end meanwhile, and no reference taken here can be the last one. The results
  * are code objects, lines and numbers. Values of variables, which are read of the frames of asyncio and of libraries, are
  * held by the scope of the thread (reading.c).
  *

@@ -89,7 +89,7 @@ static Py_ssize_t sweep(Records *self, Py_ssize_t index, Py_ssize_t count) {
     return index < self->size ? index : 0;
 }
 
-/* Makes room for one more. Where tasks come to lie at ever new addresses (3.13), most records are of dead ones: a table
+/* Makes room for one more. Where each task gets a new address (3.13), most records are of dead ones: a table
  * that is not too large to be looked through at once is cleared of those before it grows. */
 static int make_room(Records *self) {
     if (self->by == offsetof(Fields, key) && self->size <= SWEPT) {

@@ -3,7 +3,7 @@
  * An event is 20 bytes (docs/protocol.md has the layout). Times are quarters of a microsecond of CLOCK_MONOTONIC, of
  * which an event holds the lower 32 bits; marks hold the rest, so a reader starts at a mark. A wait is described when
  * it ends, and only if it was long: its task is still suspended there, and the frame that ends it is running. Short
- * waits are too many to pay for that. Code objects are numbered; names and lines are looked up by whoever asks.
+ * waits are too many to pay for that. Code objects are numbered; names and lines are looked up on request.
  */
 #include "hooks.h"
 #include <stdlib.h>

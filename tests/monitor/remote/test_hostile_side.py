@@ -103,7 +103,7 @@ def understood(answer: bytes) -> None:
         try:
             elsewhere.decoded(answer, kind, "ssh box")
         except LooptopError as error:
-            assert str(error).endswith("is not looptop's: an answer has another form")
+            assert str(error).endswith("is not looptop's: an answer is malformed")
 
 
 def test_a_flood_of_ends_leaves_one() -> None:

@@ -176,9 +176,9 @@ def fake(folder: Path, said: str) -> str:
     [
         ("(b'motd\\n' * 10,)", "something there prints 'motd'"),
         ("(hello, b'Broadcast message from root')", "something there prints"),
-        ("(frame(1, 0, b'[]'),)", "an answer has another form"),
-        ("(frame(1, 0, b'{'),)", "an answer has another form"),
-        ("(hello, frame(1, 1, b'nonsense'))", "an answer has another form"),
+        ("(frame(1, 0, b'[]'),)", "an answer is malformed"),
+        ("(frame(1, 0, b'{'),)", "an answer is malformed"),
+        ("(hello, frame(1, 1, b'nonsense'))", "an answer is malformed"),
         ("(hello, b'\\x01' + b'\\0' * 4 + b'\\x7f' + b'\\0' * 3)", "is not looptop's"),
         ("(hello, frame(1, 1, b'{}'))", "cannot be reached there"),
         (
@@ -203,7 +203,7 @@ def test_more_than_there_is_room_for_ends_the_link(tmp_path: Path, more: str) ->
     command = fake(tmp_path, f"(hello, opened + {more})")
     opened = links.link_to(command).open("@api")
     wait_until(opened.why, "the end of the link")
-    assert opened.why() == f"what comes through {command} is not looptop's: more than was asked for"
+    assert opened.why() == f"{command} returns data that is not looptop's: more data than was requested"
 
 
 def test_one_that_prints_and_says_nothing_may_be_a_terminal(

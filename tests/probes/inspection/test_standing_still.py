@@ -1,4 +1,4 @@
-"""What stands still in a real program, and what has it in hand, as a viewer gets it."""
+"""Objects at which nothing moves in a real program, and their holders, as a viewer gets them."""
 
 from __future__ import annotations
 

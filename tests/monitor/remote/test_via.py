@@ -212,7 +212,7 @@ def test_one_that_prints_and_says_nothing_may_be_a_terminal(
     monkeypatch.setattr(link, "CONNECT", 1.0)
     status, out, err = run("tasks", "@api", "--via", "sh -c 'echo x; exec sleep 60' python3")
     assert (status, out) == (3, "")
-    assert one_line(err).endswith("does the command make a terminal (-t)?")
+    assert one_line(err).endswith("does the command allocate a terminal (-t)?")
 
 
 def test_one_that_closes_at_once(tmp_path: Path) -> None:

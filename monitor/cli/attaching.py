@@ -311,7 +311,7 @@ def _ps_of(targets: tuple[str, ...], commands: Sequence[str], as_json: bool) -> 
     from monitor.plain.objects import dump
 
     if commands:
-        raise UsageError("ps TARGET is of this machine", "leave --via or the TARGET out")
+        return _ps_of_elsewhere(targets, commands, as_json)
     slots = {member.pid: member.worker for member in Members(targets).scan()}
     listed = sorted((one for one in programs(True) if one.pid in slots), key=lambda one: slots[one.pid])
     if as_json:
@@ -321,6 +321,49 @@ def _ps_of(targets: tuple[str, ...], commands: Sequence[str], as_json: bool) -> 
     if not listed:
         say(f"{' '.join(targets)}: no Python program here")
     return 0 if listed else NO_CONNECTION
+
+
+def _ps_of_elsewhere(targets: tuple[str, ...], commands: Sequence[str], as_json: bool) -> int:
+    """The same on the other side of each command. Status 3: there is none, or no command answered."""
+    from dataclasses import asdict
+
+    from monitor.attach import elsewhere
+    from monitor.cli.target import placed_all
+    from monitor.fleet.members import Members
+    from monitor.plain.objects import dump
+    from monitor.remote import place
+
+    found: dict[str, list[Program]] = {}
+    for command in commands:
+        try:
+            found[command] = elsewhere.programs(command, True)
+        except LooptopError as error:
+            say(str(error))
+    slots: dict[tuple[str, str], int] = {}
+    for member in Members(placed_all(targets)).scan():
+        pid, command = place.split(member.target) or (member.target, "")
+        slots[command, pid] = member.worker
+    listed = {
+        command: sorted(
+            (one for one in programs if (command, str(one.pid)) in slots),
+            key=lambda one: slots[command, str(one.pid)],
+        )
+        for command, programs in found.items()
+    }
+    if as_json:
+        objects = [
+            {**asdict(one), "worker": slots[command, str(one.pid)], "via": command}
+            for command, programs in listed.items()
+            for one in programs
+        ]
+        click.echo(dump({"programs": objects}))
+    for command, programs in listed.items():
+        if not programs:
+            say(f"{' '.join(targets)} via {command}: no Python program there")
+        elif not as_json:
+            print_lines([f"via {command}"] if len(commands) > 1 else [])
+            print_programs(programs, {one.pid: slots[command, str(one.pid)] for one in programs})
+    return 0 if any(listed.values()) else NO_CONNECTION
 
 
 @click.command()

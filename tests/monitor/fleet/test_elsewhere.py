@@ -79,6 +79,10 @@ def test_programs_of_one_name_on_two_machines(
         assert {pid for _, pid in pids[:2]} == {first.pid, second.pid}
         assert pids[2] == (2, third.pid)
         assert len(found["tasks"]) == 9
+        assert main(["ps", "@api", *vias, "--json"]) == 0
+        listed = json.loads(capfd.readouterr().out)["programs"]
+        assert [(each["worker"], each["pid"]) for each in listed] == pids
+        assert [each["via"] for each in listed] == [one.via, one.via, other.via]
         # One of them cannot be reached: the others are shown.
         assert main(["tasks", "@api", "--via", "sh -c 'exit 7'", "--via", other.via, "--json"]) == 0
         out, err = capfd.readouterr()

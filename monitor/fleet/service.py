@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from monitor import formatting as fmt
 from monitor.findings.rules.engine import Findings
+from monitor.protocol.frames import Hello
 from monitor.store.across import OfWorker, process_text
 from monitor.store.blocked import blocking_lines
 from monitor.store.column import Column, figure
@@ -269,6 +270,9 @@ class Service:
         updated = []
         for worker, came in self._fleet.take():
             for frame in came:
+                session = worker.store.session
+                if isinstance(frame, Hello) and session is not None and session.id != frame.session:
+                    self._keep_samples_of(worker)  # it executes another program, say
                 worker.store.apply(frame)
             if self._fleet.workers.get(worker.slot) is worker:
                 updated.append(worker)
@@ -286,10 +290,13 @@ class Service:
         for slot, (worker, _) in list(self._findings.items()):
             if self._fleet.workers.get(slot) is not worker:
                 del self._findings[slot]
-                if worker.store.flame.since is not None and not self._fleet.recorded:
-                    kept = Store()
-                    kept.worker, kept.session, kept.flame = slot, worker.store.session, worker.store.flame
-                    self._gone.append(kept)
+                self._keep_samples_of(worker)
+
+    def _keep_samples_of(self, worker: AnyWorker) -> None:
+        if worker.store.flame.since is not None and not self._fleet.recorded:
+            kept = Store()
+            kept.worker, kept.session, kept.flame = worker.slot, worker.store.session, worker.store.flame
+            self._gone.append(kept)
 
     def _engine(self, worker: AnyWorker) -> Findings:
         known = self._findings.get(worker.slot)

@@ -12,7 +12,7 @@ import pytest
 from driver import Driver, running
 from msgspec.structs import replace
 from recording_scene import write
-from scene import FakeClock, FakeSource, everything
+from scene import FakeClock, FakeSource, everything, hello
 from test_flame_screen import facts as flame_facts
 from test_flame_screen import flame
 from test_golden_screens import SIZES, check
@@ -45,6 +45,7 @@ class FakeFleet:
     def __init__(self, number: int) -> None:
         self.workers: dict[int, Any] = {}
         self.changes: list[Change] = []
+        self.came: list[tuple[Any, list[frames.Frame]]] = []
         for slot in range(number):
             store = Store()
             store.worker = slot
@@ -60,8 +61,9 @@ class FakeFleet:
                 loop.blocked = 0.0
             problem = "it is stopped by a signal [/x]" if silent else None
             self.workers[slot] = SimpleNamespace(
-                slot=slot, pid=100 + slot, store=store, up=not silent, problem=problem, entering=False, owner=None
-            )
+                slot=slot, pid=100 + slot, store=store, up=not silent, problem=problem, entering=False, owner=None,
+                find=lambda findings, budget: None,
+            )  # fmt: skip
         self.watched: dict[str, object] = {}
 
     def step(self) -> list[Change]:
@@ -72,7 +74,8 @@ class FakeFleet:
         return []
 
     def take(self) -> list[Any]:
-        return []
+        came, self.came = self.came, []
+        return came
 
     def watch(self, **what: object) -> None:
         self.watched.update(what)
@@ -295,6 +298,11 @@ async def test_one_flame_graph_of_all_workers() -> None:
         scene.fleet.workers.pop(2)
         after = [line for line in (await scene.look(pilot)).splitlines() if " samples" in line]
         assert before == after and "400 samples" in after[0], "the samples of one that has gone stay"
+        scene.fleet.came.append((scene.fleet.workers[1], [hello(session="after-exec", pid=101)]))
+        await scene.look(pilot)
+        assert scene.fleet.workers[1].store.session.id == "after-exec"
+        after = [line for line in (await scene.look(pilot)).splitlines() if " samples" in line]
+        assert before == after, "and those of one that has executed another program"
         await pilot.press("down", "enter", "escape", "escape")
         assert " Total " in await scene.look(pilot) and scene.app.table.chosen == "service"
         assert scene.fleet.watched["flame"] == 0 and not scene.fleet.watched["flame_wait"]

@@ -511,6 +511,12 @@ static PyObject *take_noted(PyObject *statuses, PyObject *object) {
     return status;
 }
 
+/* Whether the status of a task's response is noted there until it ends. */
+int group_notes_in(PyObject *record, PyObject *statuses) {
+    GroupCounts *group = (GroupCounts *)FIELDS(record)->group;
+    return group != NULL && group->plan != NULL && group->plan->statuses == statuses;
+}
+
 /* Counts the response to a request that is over, where its status can be read. `record`: NULL where the base has a plan. */
 static int count_response(State *state, PyObject *record, PyObject *task, int outcome, GroupCounts *base, GroupCounts *group,
                           PyObject *source) {

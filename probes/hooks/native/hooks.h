@@ -3,6 +3,7 @@
  *
  * record.c       TaskRecord, the C part of LoopRecord, and SiteCounts
  * group.c        tasks of one coroutine and label, or of one creation site, counted at birth and end
+ * noting.c       a dictionary that notes which key the current task looked up: the status of its response
  * collector.c    how long collections of garbage take
  * table.c        records by task, the queue of changed records, counts of short-lived tasks by site
  * hook.c         the Hook type, which replaces a function, and handling of a hook that raises
@@ -297,9 +298,14 @@ PyObject *watch_later(PyObject *state, PyObject *args);
 int group_look_again(State *state, PyObject *record);
 int group_see(State *state, PyObject *record, PyObject *seen);
 PyObject *forget_groups(PyObject *state, PyObject *unused);
+int group_notes_in(PyObject *record, PyObject *statuses);
 int distribution_add(Distribution *self, double seconds);
 PyObject *distribution_list(const Distribution *self);
 void distribution_free(Distribution *self);
+
+/* noting.c */
+extern PyType_Spec noting_spec;
+int noting_setup(void);
 
 /* collector.c */
 PyObject *time_collections(PyObject *state, PyObject *module);
@@ -467,6 +473,7 @@ PyObject *await_values(PyObject *op, PyObject *args);
 PyObject *own_place(PyObject *op, PyObject *awaitable);
 PyObject *thread_stacks(PyObject *op, PyObject *wanted);
 PyObject *other_threads(PyObject *op, PyObject *unused);
+PyObject *running_on(State *state, PyObject *loop); /* borrowed */
 PyObject *running_record(PyObject *op, PyObject *loop);
 PyObject *state_of(PyObject *op, PyObject *record);
 PyObject *strangers(PyObject *op, PyObject *args);

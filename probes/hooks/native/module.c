@@ -449,9 +449,9 @@ static PyTypeObject *make_type(PyType_Spec *spec, PyObject *base) {
 
 /* Types of objects that the collector does not know, and which hold nothing of a probe: made once for the process,
  * since a probe that leaves could not tell that nobody has them any more. */
-static PyTypeObject *make_type_once(PyTypeObject **made, PyType_Spec *spec) {
+static PyTypeObject *make_type_once(PyTypeObject **made, PyType_Spec *spec, PyTypeObject *base) {
     if (*made == NULL)
-        *made = make_type(spec, NULL);
+        *made = make_type(spec, (PyObject *)base);
     Py_XINCREF((PyObject *)*made);
     return *made;
 }
@@ -474,10 +474,11 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     Py_ssize_t most_changed;
     int most_named;
     State *self = NULL;
-    static PyTypeObject *clock_type, *counts_type, *records_type, *changed_type, *aggregates_type, *group_type;
+    static PyTypeObject *clock_type, *counts_type, *records_type, *changed_type, *aggregates_type, *group_type, *noting_type;
     if (!PyArg_ParseTuple(args, "ni", &most_changed, &most_named))
         return NULL;
-    if (record_setup(&base) < 0 || strings_setup() < 0 || reading_setup() < 0 || (state_type = PyType_FromSpec(&state_spec)) == NULL)
+    if (record_setup(&base) < 0 || strings_setup() < 0 || reading_setup() < 0 || noting_setup() < 0 ||
+        (state_type = PyType_FromSpec(&state_spec)) == NULL)
         goto failed;
     self = (State *)PyType_GenericAlloc((PyTypeObject *)state_type, 0);
     if (self == NULL)
@@ -485,9 +486,9 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     self->slow_threshold = 0.1;
     self->most_named = most_named;
     self->record_type = make_type(&record_spec, base);
-    self->clock_type = make_type_once(&clock_type, &clock_spec);
-    self->counts_type = make_type_once(&counts_type, &counts_spec);
-    self->group_type = make_type_once(&group_type, &group_spec);
+    self->clock_type = make_type_once(&clock_type, &clock_spec, NULL);
+    self->counts_type = make_type_once(&counts_type, &counts_spec, NULL);
+    self->group_type = make_type_once(&group_type, &group_spec, NULL);
     self->hook_type = make_type(&hook_spec, NULL);
     self->step_type = make_type(&step_spec, NULL);
     self->reraising_type = make_type(&reraising_spec, NULL);
@@ -495,13 +496,15 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
     if (!self->record_type || !self->clock_type || !self->counts_type || !self->group_type || !self->hook_type || !self->step_type ||
         !self->reraising_type || !self->loops)
         goto failed;
-    if (make_type_once(&records_type, &records_spec) && make_type_once(&changed_type, &changed_spec) &&
-        make_type_once(&aggregates_type, &aggregates_spec)) {
+    if (make_type_once(&records_type, &records_spec, NULL) && make_type_once(&changed_type, &changed_spec, NULL) &&
+        make_type_once(&aggregates_type, &aggregates_spec, NULL)) {
         self->records = (Records *)PyObject_CallFunction((PyObject *)records_type, "O", self->record_type);
         self->changed = (Changed *)PyObject_CallFunction((PyObject *)changed_type, "n", most_changed);
         self->site_aggregates = (SiteAggregates *)PyObject_CallFunction((PyObject *)aggregates_type, "O", self->counts_type);
     }
     if (!self->records || !self->changed || !self->site_aggregates ||
+        make_type_once(&noting_type, &noting_spec, &PyDict_Type) == NULL ||
+        PyModule_AddObjectRef(module, "Noting", (PyObject *)noting_type) < 0 ||
         PyModule_AddObjectRef(module, "TaskRecord", (PyObject *)self->record_type) < 0 ||
         PyModule_AddObjectRef(module, "LoopClock", (PyObject *)self->clock_type) < 0 ||
         PyModule_AddObjectRef(module, "SiteCounts", (PyObject *)self->counts_type) < 0 ||
@@ -509,7 +512,7 @@ static PyObject *make_state(PyObject *module, PyObject *args) {
         goto failed;
 #ifdef __linux__
     static PyTypeObject *sampler_type, *gil_type;
-    if (make_type_once(&sampler_type, &sampler_spec) == NULL || make_type_once(&gil_type, &gil_spec) == NULL ||
+    if (make_type_once(&sampler_type, &sampler_spec, NULL) == NULL || make_type_once(&gil_type, &gil_spec, NULL) == NULL ||
         PyModule_AddObjectRef(module, "Sampler", (PyObject *)sampler_type) < 0 ||
         PyModule_AddObjectRef(module, "GilSampler", (PyObject *)gil_type) < 0)
         goto failed;

@@ -432,7 +432,7 @@ PyObject *task_attribute(State *state, PyObject *task, PyObject *getter, PyObjec
 }
 
 /* The task that runs on a loop now, borrowed: it is running, so it is alive. NULL without an error: none. */
-static PyObject *running_on(State *state, PyObject *loop) {
+PyObject *running_on(State *state, PyObject *loop) {
     PyObject *task;
     if (state->current_tasks != NULL) {
         task = PyDict_GetItemWithError(state->current_tasks, loop);

@@ -3,8 +3,9 @@
 A task that has not stepped still waits at the same place, so thousands of idle tasks cost nothing. Changed tasks are
 read within a share BUDGET of the time; others count under their old stack until their turn. The waiting time of a task
 is exact: the hooks know how long it ran and was queued. So is, while the step ring is on, where it waits now and since
-when: what it waited before counts for the stack that it was last seen at. The groups know the waits of tasks that came
-and went between two looks, which are spread over the stacks seen in their group.
+when, and which waits it had since the last look, unless there are too many to note (noted.py). What was not noted
+counts for the stack that the task was last seen at. The groups know the waits of tasks that came and went between two
+looks, which are spread over the stacks seen in their group.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import protocol
 from ..hooks import loops, reading
 from ..hooks.groups import WAITED, groups
+from .noted import NotedWaits
 
 if TYPE_CHECKING:
     from ..base.sites import Tables
@@ -30,6 +32,8 @@ SLICE = 0.002
 EVERY = 0.05
 """Seconds between two looks."""
 MOST_STACKS = 20_000
+MOST_UNREAD = 5000
+"""Limit of tasks whose noted waits are kept until they are read for the first time."""
 MOST_APART = 4000
 """Limit of stacks of single tasks. The time of further tasks counts for their groups."""
 
@@ -65,6 +69,8 @@ class Waiting:
         self._ended: dict[int, float] = {}  # by group number: seconds that its ended tasks had waited
         self._unseen: dict[tuple[int, int], float] = {}  # by group and label: seconds of waits that were never seen
         self._seen: dict[tuple[int, int], list[Key]] = {}  # the stacks last seen of a group and label
+        self._noted = NotedWaits(tables)
+        self._unread: dict[int, tuple[TaskRecord, dict[tuple[int, ...], float]]] = {}
         self._version = 0
         self._first = self._credit = self._looked = self._began = 0.0
         self.late = 0
@@ -78,6 +84,8 @@ class Waiting:
         for table in (self._pending, self._followed, self._tasks, self._since, self._seconds, self._ended, self._seen):
             table.clear()
         self._unseen.clear()
+        self._unread.clear()
+        self._noted.switch(on)
         self._looked, self._credit = monotonic(), SLICE
         self._began = self._looked
         if on:
@@ -89,6 +97,7 @@ class Waiting:
         """Notes which tasks have stepped, and which have gone."""
         pending = self._pending
         now = monotonic()
+        self._take_noted()
         for record in changes.live:
             pending[record.id] = record
         for record in changes.ended:
@@ -99,6 +108,41 @@ class Waiting:
             followed = self._followed.pop(number, None)
             if followed is not None:
                 self._move(followed.key, None, now)
+
+    def _take_noted(self) -> None:
+        """Counts noted waits where they were, instead of where the task was last seen."""
+        began = monotonic()
+        for record, stack, seconds in self._noted.take():
+            followed = self._followed.get(record.id)
+            if followed is not None:
+                self._move_seconds(followed.key, stack, seconds)
+            elif len(self._unread) < MOST_UNREAD or record.id in self._unread:
+                _, waits = self._unread.setdefault(record.id, (record, {}))
+                waits[stack] = waits.get(stack, 0.0) + seconds
+        for number in [number for number, (record, _) in self._unread.items() if record.outcome]:
+            self._count_unread(*self._unread.pop(number))
+        self._credit -= monotonic() - began
+
+    def _move_seconds(self, key: Key, stack: tuple[int, ...], seconds: float) -> None:
+        if key[4] == stack or not key[1]:
+            return
+        to = self._known((*key[:4], stack))
+        self._add(key, -seconds)
+        self._add(to, seconds)
+
+    def _count_unread(self, record: TaskRecord, waits: dict[tuple[int, ...], float]) -> None:
+        """A task that came and went between two looks. What its group waited in all is known: this is a part of it."""
+        number = getattr(record.group, "number", None)
+        if number is None or record.counted is not None or (record.born or 0.0) < self._began:
+            return
+        _, *rest = self._askers.of(record)
+        for stack, seconds in waits.items():
+            self._add(self._known((0, *rest, stack)), seconds)  # type: ignore[arg-type]
+            self._ended[number] = self._ended.get(number, 0.0) + seconds
+
+    def _known(self, key: Key) -> Key:
+        """The key itself, unless there are too many."""
+        return key if key in self._seconds or len(self._seconds) < MOST_STACKS else (0, 0, 0, 0, ())
 
     def look(self, now: float) -> None:
         """Reads as many stacks as there is time for."""
@@ -150,6 +194,7 @@ class Waiting:
     def _begin(self, record: TaskRecord, key: Key, out: float, rested: float | None, now: float) -> None:
         """Adds what a task has waited since `switch` before it is read for the first time."""
         born = record.born
+        _, unread = self._unread.pop(record.id, (None, {}))
         if born is None or born <= self._began:
             if rested is not None:
                 self._add(key, max(now - max(rested, self._began), 0.0))
@@ -157,6 +202,10 @@ class Waiting:
         waited = now - born - out
         here = waited if rested is None else min(max(now - rested, 0.0), waited)
         self._add(key, here)
+        for stack, seconds in unread.items():
+            part = min(seconds, waited - here)
+            self._add(self._known((*key[:4], stack)), part)
+            waited -= part
         if waited > here:
             self._unseen[key[1:3]] = self._unseen.get(key[1:3], 0.0) + waited - here
 

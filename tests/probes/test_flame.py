@@ -450,6 +450,95 @@ RESTS = """
 """
 
 
+# Looked at four times a second: each task waits at three lines many times from one look to the next, or is over.
+ALTERNATES = """
+    import asyncio, sys, time
+    from types import SimpleNamespace
+
+    def ours(name):
+        __import__("_looptop_probes." + name)
+        return sys.modules["_looptop_probes." + name]
+
+    spent, since = {}, {}
+
+    def wake(future, key):
+        spent[key] = spent.get(key, 0.0) + time.monotonic() - since.pop(future)[1]
+        future.set_result(None)
+
+    async def rest(key, seconds):
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        since[future] = key, time.monotonic()
+        loop.call_later(seconds, wake, future, key)
+        await future
+
+    async def first(who):
+        await rest((who, "first"), 0.005)
+
+    async def second(who):
+        await rest((who, "second"), 0.010)
+
+    async def third(who):
+        await rest((who, "third"), 0.015)
+
+    async def alternates():
+        while True:
+            await first("alternates")
+            await second("alternates")
+            await third("alternates")
+
+    async def short():
+        await first("short")
+        await second("short")
+        await third("short")
+
+    async def main():
+        tables = ours("base.sites").Tables()
+        waiting = ours("flame.waiting").Waiting(tables, ours("flame.askers").Askers(tables, lambda number: None))
+        record = ours("hooks.accounting").record_of(asyncio.create_task(alternates()))
+        waiting.switch(True, [record])
+        found = {}
+
+        async def look():
+            waiting.merge(SimpleNamespace(live=[record], ended=[], gone=[]))
+            waiting.look(time.monotonic())
+            for key, (microseconds, _) in waiting.take(time.monotonic()).items():
+                names = [tables.strings[tables.sites[site][2]] for site in key[4]]
+                place = next((name for name in names if name in ("first", "second", "third")), None)
+                if names and names[0] in ("alternates", "short") and place:
+                    key = names[0], place
+                    found[key] = found.get(key, 0.0) + microseconds * 1e-6
+
+        await look()
+        for _ in range(4):
+            until = time.monotonic() + 0.25
+            while time.monotonic() < until:
+                await asyncio.gather(short(), short(), short())
+            await look()
+        now = time.monotonic()
+        for key, began in since.values():
+            spent[key] = spent.get(key, 0.0) + now - began
+        wrong = {}
+        for who in ("alternates", "short"):
+            for place in ("first", "second", "third"):
+                planted, seen = (
+                    table.get((who, place), 0.0) / sum(table.get((who, other), 0.0) for other in ("first", "second", "third"))
+                    for table in (spent, found)
+                )
+                if abs(planted - seen) > 0.05:
+                    wrong[who, place] = planted, seen
+        print(wrong or "right", flush=True)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_waits_between_two_looks_are_told_apart(tmp_path, version):
+    with Program(ALTERNATES, folder=tmp_path, python=python(version)) as program:
+        program.expect("right")
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_step_ring_says_since_when_a_task_rests(tmp_path, version):
     with Program(RESTS, folder=tmp_path, python=python(version)) as program:

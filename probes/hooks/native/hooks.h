@@ -103,6 +103,7 @@ typedef struct {
 } Waker;
 
 typedef struct Ring Ring;
+typedef struct Waits Waits; /* see waits.c */
 typedef struct Litter Litter; /* see reading.c */
 
 #define PARTS 16 /* of an octave: the middle of a bucket is within 3.1 % of everything in it */
@@ -242,6 +243,7 @@ typedef struct State {
     double slow_threshold;
     int origin_depth, named, most_named;
     Ring *ring; /* NULL: steps are not recorded */
+    Waits *waits; /* NULL: nobody asks where tasks wait */
     PyObject **collector_slot, *programs_callbacks, *own_callbacks; /* see collector.c; NULL: it is not timed */
     double collection_began, collecting[GENERATIONS], longest_collection; /* seconds in all; the longest since the last look */
     Distribution collections[GENERATIONS];
@@ -381,6 +383,14 @@ PyObject *trace_places(PyObject *op, PyObject *number);
 PyObject *trace_stats(PyObject *op, PyObject *unused);
 PyObject *trace_refers(PyObject *op, PyObject *object);
 
+/* waits.c */
+void wait_note(State *state, PyObject *record, uint64_t at, uint32_t rested);
+void waits_free(State *state);
+PyObject *waits_start(PyObject *op, PyObject *unused);
+PyObject *waits_stop(PyObject *op, PyObject *unused);
+PyObject *waits_take(PyObject *op, PyObject *unused);
+PyObject *waits_stack(PyObject *op, PyObject *number);
+
 /* What runs now, noted for what it makes ready. */
 static inline void trace_begin(State *state, LoopClock *clock, PyObject *callback, PyObject *handle, int how,
                                const Waker *waker) {
@@ -469,6 +479,12 @@ PyObject *read_object(PyObject *op, PyObject *const *args, Py_ssize_t count);
 /* stacks.c */
 PyObject *learn_reading(PyObject *op, PyObject *args);
 PyObject *await_stack(PyObject *op, PyObject *object);
+#define MOST_AWAITED 100 /* as in base/stacks.py */
+typedef struct {
+    PyObject *code;
+    int32_t lasti;
+} AwaitPlace;
+int await_places(State *state, PyObject *object, AwaitPlace *found);
 PyObject *await_values(PyObject *op, PyObject *args);
 PyObject *own_place(PyObject *op, PyObject *awaitable);
 PyObject *thread_stacks(PyObject *op, PyObject *wanted);

@@ -315,6 +315,7 @@ static void state_dealloc(PyObject *op) {
     forget(self);
     trace_free(self);
     steps_free(self);
+    waits_free(self);
     for (index = 0; index < GENERATIONS; index++)
         distribution_free(&self->collections[index]);
     if (self->alarm != NULL)
@@ -403,6 +404,10 @@ static PyMethodDef state_methods[] = {
     {"trace_places", trace_places, METH_O, "Code objects and instructions from a number on."},
     {"trace_stats", trace_stats, METH_NOARGS, "Events written, room for events, waits not described."},
     {"trace_refers", trace_refers, METH_O, "Whether there is a weak reference to an object."},
+    {"waits_start", waits_start, METH_NOARGS, "Begins to note waits as they end."},
+    {"waits_stop", waits_stop, METH_NOARGS, "Ends that."},
+    {"waits_take", waits_take, METH_NOARGS, "What was noted since the last call."},
+    {"waits_stack", waits_stack, METH_O, "A stack by its number, as code objects and lines."},
     {"time_collections", time_collections, METH_O, "Begins to time collections of garbage; False where it cannot."},
     {"leave_collections", leave_collections, METH_NOARGS, "Ends that."},
     {"take_collections", take_collections, METH_NOARGS, "Seconds of all, and the longest since the last call."},

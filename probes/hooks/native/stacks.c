@@ -10,7 +10,7 @@
 #include "hooks.h"
 #include <string.h>
 
-#define MOST_FRAMES 100 /* as in base/stacks.py */
+#define MOST_FRAMES MOST_AWAITED
 #define MOST_THREAD_FRAMES 10000
 #define MOST_DICTS 64
 
@@ -250,6 +250,19 @@ PyObject *await_stack(PyObject *op, PyObject *object) {
     if (unknown)
         Py_RETURN_NONE;
     return list;
+}
+
+/* The await stack of a record's task, outermost first; its code objects are borrowed from its coroutines. Returns how many. */
+int await_places(State *state, PyObject *object, AwaitPlace *found) {
+    Place places[MOST_FRAMES];
+    int collects = PyGC_Disable(), unknown = 0, count, index;
+    count = walk(state, awaitable_of(state, object, &unknown), places);
+    for (index = 0; index < count; index++)
+        found[index] = (AwaitPlace){places[index].code, PyFrame_GetLasti((PyFrameObject *)places[index].frame)};
+    drop_places(places, count);
+    if (collects)
+        PyGC_Enable();
+    return count;
 }
 
 /* own_place(awaitable): (code, line, globals) of its own frame; None if it has none. */

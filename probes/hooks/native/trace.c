@@ -339,13 +339,18 @@ static void describe_wait(State *state, PyObject *task, Waker *waker, double at)
     Ring *ring = state->ring;
     PyObject *record = records_find(state->records, task);
     uint64_t moment = units(at);
-    uint32_t since, innermost, users, object, line, number;
+    uint32_t since, rested, innermost, users, object, line, number;
     double due = waker->kind == TRACE_STEP_OUTSIDE ? -1.0 : 0.0; /* -1: to be found */
     int loop;
     if (record == NULL || REFERENT(record) != task)
         return;
     since = FIELDS(record)->idle_since;
-    if (LIKELY(since == 0 || (uint32_t)(moment >> COARSE) - since < LONG_WAIT >> COARSE))
+    if (since == 0)
+        return;
+    rested = (uint32_t)(moment >> COARSE) - since;
+    if (UNLIKELY(state->waits != NULL))
+        wait_note(state, record, moment, rested);
+    if (LIKELY(rested < LONG_WAIT >> COARSE))
         return;
     if (moment - ring->window_began > WINDOW) {
         if (ring->described > ring->most_described && ring->limit < LONGEST_LIMIT)
@@ -355,7 +360,7 @@ static void describe_wait(State *state, PyObject *task, Waker *waker, double at)
         ring->window_began = moment;
         ring->described = ring->named = 0;
     }
-    if ((uint32_t)(moment >> COARSE) - since < ring->limit >> COARSE || ++ring->described > ring->most_described)
+    if (rested < ring->limit >> COARSE || ++ring->described > ring->most_described)
         return;
     number = (uint32_t)FIELDS(record)->id; /* now: what follows may run code of the program's */
     loop = FIELDS(record)->loop == NULL ? 15 : loop_of((LoopClock *)FIELDS(record)->loop);

@@ -123,7 +123,8 @@ PLANTED = """
 """
 
 
-# A frame whose link to its caller is not there yet, or is an old one, for as long as a call into C takes.
+# A frame whose link to its caller is not there yet, is an old one, or leads to where no sum may wrap, for as long as a
+# call into C takes. Threads with the GIL, which believe such links, get it only between two of them.
 TORN = """
     import asyncio, ctypes, sys, time
 
@@ -147,12 +148,13 @@ TORN = """
         while loop.f_code.co_name != "_run_once":
             loop = loop.f_back
         loop = frame_of(loop)
+        sys.setswitchinterval(1000)
         print("ready", flush=True)
         while True:
-            for to in (0, loop):
+            for to in (0, loop, 2**64 - 8, 2**64 - 64):
                 torn(to, 10_000)
                 whole(10_000)
-            await asyncio.sleep(0)
+                await asyncio.sleep(0.005)
 
     asyncio.run(main())
 """

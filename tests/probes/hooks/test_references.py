@@ -108,6 +108,7 @@ READERS = """
     probe = probes.install(trace=1)
     from probes.base.sites import Tables
     from probes.flame.askers import Askers
+    from probes.flame.noted import NotedWaits
     from probes.flame.on_loop import OnLoop
     from probes.hooks import install
     from probes.hooks.groups import groups
@@ -150,7 +151,12 @@ READERS = """
         ring.stop()
         ring.start()
         ring.describe_more(True)
+        waits = NotedWaits(Tables())
+        waits.switch(True)
         loop.run_until_complete(main())
+        assert waits.take()
+        loop.run_until_complete(main())
+        waits.switch(False)
         gc.collect()
         assert Reader(ring, True).frame()["events"]
         ring.stop()

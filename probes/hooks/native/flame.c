@@ -50,6 +50,7 @@ BEYOND unsigned long PyThread_get_thread_ident(void);
 #define TRIES 3
 #define PROBED 512 /* bytes of a thread state that are looked through */
 #define STOPS 8
+#define SLOTS_OF_CODES 512 /* a power of two, more than twice the frames of a sample */
 
 typedef struct {
     int64_t id;
@@ -153,6 +154,9 @@ typedef struct {
     uint64_t scratch[INNERMOST + OUTERMOST + 1];
     Frame wanted[INNERMOST + OUTERMOST + 1];
     uint64_t code_words[INNERMOST + OUTERMOST + 1][CODE_WORDS];
+    uintptr_t distinct[INNERMOST + OUTERMOST + 1];
+    uint32_t numbered[INNERMOST + OUTERMOST + 1];
+    uint8_t which[INNERMOST + OUTERMOST + 1], slots[SLOTS_OF_CODES]; /* see find_distinct */
     struct iovec into[INNERMOST + OUTERMOST + 1], from[INNERMOST + OUTERMOST + 1];
     char blob[MOST_TABLE];
     Block block;
@@ -436,19 +440,39 @@ static int judge(Sampler *self, Loop *loop, Owner *owner, int how, int is_same) 
     return how;
 }
 
-/* Reads code objects, all at once if that goes well. What cannot be read is of no type. */
+/* The code objects of the frames that are wanted, each once: a page that is read costs more than all else. Says for each
+ * frame which one it has. */
+static int find_distinct(Sampler *self, int count) {
+    int place, found = 0;
+    memset(self->slots, 0, sizeof(self->slots));
+    for (place = 0; place < count; place++) {
+        const uintptr_t code = self->wanted[place].code;
+        size_t slot = (size_t)(((uint64_t)code * UINT64_C(0x9E3779B97F4A7C15)) >> 32);
+        while (self->slots[slot % SLOTS_OF_CODES] != 0 && self->distinct[self->slots[slot % SLOTS_OF_CODES] - 1] != code)
+            slot++;
+        if (self->slots[slot % SLOTS_OF_CODES] == 0) {
+            self->distinct[found++] = code;
+            self->slots[slot % SLOTS_OF_CODES] = (uint8_t)found;
+        }
+        self->which[place] = (uint8_t)(self->slots[slot % SLOTS_OF_CODES] - 1);
+    }
+    return found;
+}
+
+/* Reads those code objects, all at once if that goes well, and numbers them. What cannot be read is of no type. */
 static void read_codes(Sampler *self, int count) {
     const size_t size = sizeof(self->code_words[0]);
     int index;
     for (index = 0; index < count; index++) {
         self->into[index] = (struct iovec){self->code_words[index], size};
-        self->from[index] = (struct iovec){(void *)self->wanted[index].code, size};
+        self->from[index] = (struct iovec){(void *)self->distinct[index], size};
     }
-    if (read_all(self, self->into, self->from, count) == 0)
-        return;
+    if (read_all(self, self->into, self->from, count) < 0)
+        for (index = 0; index < count; index++)
+            if (safe_read(self, self->distinct[index], self->code_words[index], size) < 0)
+                self->code_words[index][1] = 0;
     for (index = 0; index < count; index++)
-        if (safe_read(self, self->wanted[index].code, self->code_words[index], size) < 0)
-            self->code_words[index][1] = 0;
+        self->numbered[index] = number_of(self, self->distinct[index], self->code_words[index]);
 }
 
 /* The frames that were walked, as words; a 0 stands for those that are left out or were not read. After them that of
@@ -466,10 +490,10 @@ static int write_frames(Sampler *self, int how, const Frame *made, uint64_t *mad
         self->wanted[count++] = chain->outer[index % OUTERMOST];
     if (made != NULL)
         self->wanted[count++] = *made;
-    read_codes(self, count);
+    read_codes(self, find_distinct(self, count));
     for (place = 0; place < count; place++) {
         Frame *frame = &self->wanted[place];
-        uint32_t number = number_of(self, frame->code, self->code_words[place]);
+        uint32_t number = self->numbered[self->which[place]];
         uint64_t offset = frame->instruction - frame->code - (uint64_t)self->code_start;
         uint64_t word = number == 0 ? 0 : (uint64_t)number << 32 | (offset > INT32_MAX ? UINT32_MAX : offset);
         if (place == gap)

@@ -1,4 +1,4 @@
-"""What sampling for flame graphs costs a program: `python -m benchmarks.flames [--rounds N]`.
+"""What sampling for flame graphs costs a program: `python -m benchmarks.flames [--rounds N] [--only NAME]`.
 
 One program and one viewer, which in turn requests nothing, nothing again (the A/A control), samples at 100 Hz, at
 1000 Hz, and what tasks wait for. Each time the program does the same work; the CPU time of the whole process is
@@ -64,8 +64,8 @@ async def _work(resting: int) -> None:
     del tasks
 
 
-def measure(resting: int, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """The ratios of each round, by request."""
+def measure(resting: int, rounds: int, seconds: float, asked: list[str]) -> dict[str, list[float]]:
+    """The ratios of each round, by what is asked for."""
     core, _ = cores()
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -79,7 +79,7 @@ def measure(resting: int, rounds: int, seconds: float) -> dict[str, list[float]]
             ask(process, "1")
             for _ in range(rounds):
                 spent = {}
-                for name in random.sample(list(ASKED), len(ASKED)):
+                for name in random.sample(asked, len(asked)):
                     watch(sock, **ASKED[name])
                     ask(process, "4" if name == "waiting" else "0.3")  # until it is on
                     spent[name] = json.loads(ask(process, str(seconds)))["each"]
@@ -96,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flames")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.6)
+    parser.add_argument("--only", choices=[name for name in ASKED if name not in CONTROLS], help="beside both controls")
     parser.add_argument("--work", type=int)
     options = parser.parse_args()
     if options.work is not None:
@@ -104,9 +105,10 @@ def main() -> None:
         probes.install()
         asyncio.run(_work(options.work))
         return
+    asked = [*CONTROLS, options.only] if options.only else list(ASKED)
     for title, resting in WORKS.items():
         print(title)
-        for name, ratios in measure(resting, options.rounds, options.seconds).items():
+        for name, ratios in measure(resting, options.rounds, options.seconds, asked).items():
             low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
             print(f"  {name:16} {middle:.4f}  ({low:.4f} to {high:.4f})")
 

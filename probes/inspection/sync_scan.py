@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MOST_TASKS = 20_000
 MOST_WAITERS = 50
-_SLICE = 50
+_SLICE = 10
 _SKIPPED = 0.02
 """The cost of a task that is skipped, relative to one that is read."""
 _TURN = 0.06

@@ -105,7 +105,7 @@ def _cell(value: Any) -> Any:
 
 def things(recording: Recording, begin: int | None, end: int | None) -> Iterator[Object]:
     """The exported objects, each with a `type`."""
-    stream = Stream()
+    stream = Stream(past=True)
     store = stream.store
     trace, groups_due = Trace(store), 0.0
     versions: dict[int, int] = {}

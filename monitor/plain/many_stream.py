@@ -46,7 +46,7 @@ class _Watched:
         self.worker = worker
         self._began, self._past = began, past
         self._late: float | None = None  # seconds from the beginning of the command to the first frames
-        self.stream = Stream(worker.store, Findings(thresholds))
+        self.stream = Stream(worker.store, Findings(thresholds), past=past)
         self._ordered = Ordered(self.stream)
         self._ticked = time.monotonic()
 

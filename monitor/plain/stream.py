@@ -87,6 +87,7 @@ class Stream:
     store: Store = field(default_factory=Store)
     findings: Findings = field(default_factory=Findings)
     begin: float = -math.inf  # Unix time; what happened before is reported, but no part of findings
+    past: bool = False  # whether to also return what the loops did before
     least: float = BLOCKED
     """Seconds from which on a loop that is blocked now is reported."""
     _blocks: dict[int, _Block] = field(default_factory=dict)
@@ -108,7 +109,7 @@ class Stream:
         if isinstance(frame, frames.Tick):
             return [*self.losses(), *self._blocked(frame), *self._loops(), *self._findings(frame)]
         if isinstance(frame, frames.HistoryRows):
-            return list(past_loops(store, frame))
+            return list(past_loops(store, frame)) if self.past else []
         came = list(self.losses())
         slow, ended, unhandled, notice = (
             _last(store.slow.entries),
@@ -319,7 +320,7 @@ def _watch(
     keep_locals: bool,
     past: bool,
 ) -> Iterator[Object]:
-    stream = Stream(findings=findings or Findings())
+    stream = Stream(findings=findings or Findings(), past=past)
     ordered = Ordered(stream)
     stream.store.apply(connection.hello)
     if connection.hello.hooks.startswith("read-only"):
@@ -373,7 +374,7 @@ def replayed(
     What happened before has `"past": true` and comes first. `past`: also before a time `at`, and of the loops. What
     happened before the recording is no part of its findings. A black box has no such past: it was there from the start.
     """
-    stream = Stream(findings=findings or Findings(), least=max(BLOCKED, slow or 0.0))
+    stream = Stream(findings=findings or Findings(), past=past, least=max(BLOCKED, slow or 0.0))
     with Recording(path) as recording:
         begin = recording.start if at is None else recording.moment(at)
         end = recording.end if duration is None else begin + round(duration * 1e6)

@@ -44,8 +44,8 @@ ENDED = event(
 UNHANDLED = event(3, "unhandled", message="Task exception was never retrieved", exception=EXCEPTION, task=9, name="job")
 
 
-def stream_of(*told):
-    stream = Stream()
+def stream_of(*told, past=False):
+    stream = Stream(past=past)
     made = []
     for frame in (hello(), static(), *told):
         made += stream.take(frames.decode(msgspec.json.encode(frame)))
@@ -150,7 +150,9 @@ def test_loops_of_the_time_before_by_the_second_and_older_ones_by_ten():
             "type": "history", "loop": 1, "step": step * 1_000_000, "from": NOW + start * 1_000_000, "columns": columns
         }  # fmt: skip
 
-    made = stream_of(rows(1, -3, 10, -1, 30, 40), rows(10, -23, 900_000, 800_000, 700_000))
+    told = rows(1, -3, 10, -1, 30, 40), rows(10, -23, 900_000, 800_000, 700_000)
+    assert stream_of(*told) == [], "only with --past: otherwise it is for findings"
+    made = stream_of(*told, past=True)
     found = [(round(thing["time"] - NOW / 1e6), thing["lag"]) for thing in made]
     assert found == [(-2, 0.00001), (0, 0.00003), (-13, 0.9), (-3, 0.8)]
     assert made[0]["past"] is True and made[0]["utilization"] == 0.5

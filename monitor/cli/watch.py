@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from monitor.fleet.members import Members
     from monitor.plain.objects import Object
 
+KINDS = [
+    *("slow", "ended", "failed", "loop", "finding", "worker"),
+    *("blocked", "slow_callback", "task_ended", "unhandled", "finding_gone", "worker_started", "worker_ended"),
+]
+"""Values of `--only`: those of plain.stream, which is imported only when it is needed."""
+
 
 @click.command()
 @targets_argument
@@ -37,9 +43,10 @@ if TYPE_CHECKING:
 @click.option("--slow", type=click.FloatRange(0.01), metavar="S", help="Threshold of slow callbacks (0.1).")
 @click.option(
     "--only",
-    type=click.Choice(["slow", "ended", "failed", "loop", "finding", "worker"]),
+    type=click.Choice(KINDS),
+    metavar="KIND",
     multiple=True,
-    help="Print only this kind; repeat for several.",
+    help="Print only this kind (slow, ended, failed, loop, finding, worker) or `type` of --json; repeat for several.",
 )
 @click.option("--past", is_flag=True, help="Print first what the probe remembers from before.")
 @read_only_option

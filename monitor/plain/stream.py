@@ -47,7 +47,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "finding": ("finding", "finding_gone"),
     "worker": ("worker_started", "worker_ended"),
 }
-"""Values of `--only`, and the types of the objects that each selects."""
+"""Values of `--only` beside the types themselves, and the types of the objects that each selects."""
 
 BLOCKED = 1.0
 """Seconds from which on a callback is reported while it still blocks its loop; shorter ones only when they end."""
@@ -417,6 +417,7 @@ def wanted(thing: Object, only: Collection[str]) -> bool:
     if not only:
         return True
     if thing["type"] == "notice":
-        return "about" not in thing or thing["about"] in only
-    kinds = [kind for kind in only if thing["type"] in ONLY[kind]]
+        about = thing.get("about")
+        return about is None or any(kind == about or kind in ONLY[about] for kind in only)
+    kinds = [kind for kind in only if thing["type"] in ONLY.get(kind, (kind,))]
     return bool(kinds) and (kinds != ["failed"] or thing.get("outcome", "failed") == "failed")

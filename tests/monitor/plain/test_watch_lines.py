@@ -1,16 +1,18 @@
 """`looptop watch`: what is printed of what comes, and that it ends when it should."""
 
 import json
+from itertools import chain
 
 import msgspec
 import pytest
 from fake_probe import NOW, event, hello, serve, static, tick
 
+from monitor.cli.watch import KINDS
 from monitor.findings.rules.engine import Findings
 from monitor.plain.event_lines import line
 from monitor.plain.findings import watched
 from monitor.plain.objects import dump
-from monitor.plain.stream import Ordered, Stream, wanted, watch
+from monitor.plain.stream import ONLY, Ordered, Stream, wanted, watch
 from monitor.protocol import frames
 from monitor.transport.address import Address
 from monitor.transport.connection import connect
@@ -200,6 +202,10 @@ def test_only_what_is_asked_for():
     assert left("failed") == ["task_ended", "notice", "unhandled"]
     assert left("ended", "failed") == ["task_ended", "notice", "unhandled", "task_ended"]
     assert left("loop", "finding") == ["notice"]
+    assert left("slow_callback") == ["slow_callback", "notice"]
+    assert left("task_ended", "failed") == left("ended", "failed")
+    assert {*ONLY, *chain(*ONLY.values())} == set(KINDS), "each kind and type is taken"
+    assert all(wanted(one, ["task_ended"]) for one in ({"type": "notice", "about": "ended"}, {"type": "task_ended"}))
 
 
 def test_notices_of_the_probe():

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monitor.cli.via import VIA, via_option
-from monitor.errors import UsageError
+from monitor.errors import ConnectError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from monitor.attach.injector import Injector
     from monitor.attach.target_connector import TargetConnector
@@ -146,7 +147,30 @@ def recording_of(target: str, at: str | None = None) -> Path | None:
     path = recording(target)
     if path is None and at is not None:
         raise UsageError("--at is for a recording", f"{target} is not one")
+    if path is None:
+        _refuse_ended(target)
     return path
+
+
+def _refuse_ended(target: str) -> None:
+    """Raise ConnectError if all that is left of a program is its black box, which this command takes as a recording."""
+    from monitor.attach import boxes
+    from monitor.fleet.expansion import members_now
+
+    is_pid = target.isascii() and target.isdigit()
+    if not (is_pid or target.startswith("@")):
+        return
+    try:
+        box = boxes.find(target)
+    except UsageError:
+        return
+    if Path(f"/proc/{target}").exists() if is_pid else members_now(target):
+        return
+    command = click.get_current_context().info_name
+    raise ConnectError(
+        f"{target} has ended ({box.how})",
+        f"looptop {command} {shlex.quote(str(box.path))}, or looptop postmortem {target}",
+    )
 
 
 locals_option = click.option(

@@ -99,6 +99,7 @@ def test_a_killed_program_is_found_and_read(folder):
     for target in ("@boxed", str(program.pid)):
         done = run_looptop(folder, "tasks", target)
         assert done.returncode == 3 and f"looptop postmortem {target}" in done.stderr
+        assert f"looptop tasks {box}" in done.stderr, "the command that answers"
     every_command_reads(folder, box)
 
 

@@ -72,7 +72,8 @@ def flame(
     """Print a flame graph that knows tasks: what the loop runs, or where tasks wait.
 
     TARGET is a program, or a recording made with record --flame. Of all workers of a service it is one flame graph;
-    --by process tells them apart, and with --json every stack has its process.
+    --by process tells them apart, and with --json every stack has its process. Seconds and samples are those of stacks;
+    time in which loops ran nothing is counted apart, as idle.
     """
     if as_json and kind is not None:
         raise UsageError("--json and --to are two formats", "leave one of them out")

@@ -31,7 +31,7 @@ MOST_NAMES = 200_000
 
 @dataclass(slots=True)
 class Profile:
-    """Stacks of one kind. `samples` is None if no single samples were taken."""
+    """Stacks of one kind. `samples` is how many found one; None if no single samples were taken."""
 
     kind: str
     stacks: Stacks
@@ -83,11 +83,11 @@ class Collector:
     def _profile(self, kind: str) -> Profile:
         samples = self.samples
         if kind != ON_LOOP and not (kind == JOBS and samples.why_not):
-            return Profile(kind, samples.of(kind), samples.samples if kind == JOBS else None, lost=samples.lost)
+            return Profile(kind, samples.of(kind), samples.samples.get(kind), lost=samples.lost)
         if samples.why_not and not len(samples.on_loop):
             note = f"{samples.why_not}: these are the stacks of slow callbacks only"
             return Profile(SLOW, self.slow, notes=[note])
-        return Profile(ON_LOOP, samples.on_loop, samples.samples, samples.idle, samples.lost)
+        return Profile(ON_LOOP, samples.on_loop, samples.samples[ON_LOOP], samples.idle, samples.lost)
 
 
 def from_recording(path: Path, kind: str = ON_LOOP, *, begin: int = 0, end: int | None = None) -> Profile:

@@ -404,10 +404,9 @@ class MergedFlame:
 
     stores: tuple[Store, ...]
 
-    @property
-    def samples(self) -> int:
-        """The number of samples."""
-        return sum(store.flame.samples for store in self.stores)
+    def samples(self, kind: str) -> int:
+        """The number of samples that found a stack of a kind."""
+        return sum(store.flame.samples.get(kind, 0) for store in self.stores)
 
     @property
     def idle(self) -> float:

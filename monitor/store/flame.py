@@ -178,7 +178,7 @@ class FlameSamples:
 
     def __init__(self) -> None:
         self.on_loop, self.waiting, self.jobs = Stacks(), Stacks(), Stacks()
-        self.samples = 0
+        self.samples = {"on_loop": 0, "jobs": 0}  # that found a stack
         self.idle = 0.0  # seconds in which loops ran no callback
         self.lost = 0
         self.why_not = ""  # the reason, if what loops run cannot be sampled
@@ -187,7 +187,8 @@ class FlameSamples:
     def apply(self, flame: frames.Flame, at: float, tables: Tables) -> None:
         """Adds the samples of a tick."""
         self.since = at if self.since is None else self.since
-        self.samples += flame.samples
+        self.samples["on_loop"] += sum(row.samples for row in flame.on_loop)
+        self.samples["jobs"] += sum(row.samples for row in flame.jobs)
         self.idle += flame.idle * SECOND
         self.lost += flame.lost
         self.why_not = flame.why_not
@@ -207,6 +208,7 @@ class FlameSamples:
         """A copy that stays as it is."""
         twin = FlameSamples()
         vars(twin).update(vars(self))
+        twin.samples = dict(self.samples)
         twin.on_loop, twin.waiting, twin.jobs = self.on_loop.copy(), self.waiting.copy(), self.jobs.copy()
         return twin
 

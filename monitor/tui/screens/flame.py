@@ -38,9 +38,8 @@ class _ProfileOfStore:
         flame = self.store.flame
         return flame.on_loop.revision, flame.waiting.revision, flame.jobs.revision
 
-    @property
-    def samples(self) -> int:
-        return self.store.flame.samples
+    def samples(self, kind: str) -> int:
+        return self.store.flame.samples.get(kind, 0)
 
     @property
     def idle(self) -> float:

@@ -103,9 +103,8 @@ class _ProfileOfAll:
     def revision(self) -> object:
         return self.flame.revision
 
-    @property
-    def samples(self) -> int:
-        return self.flame.samples
+    def samples(self, kind: str) -> int:
+        return self.flame.samples(kind)
 
     @property
     def idle(self) -> float:

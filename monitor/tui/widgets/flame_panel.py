@@ -48,9 +48,8 @@ class Profiled(Protocol):
     def revision(self) -> object:
         """Another one if there are new samples."""
 
-    @property
-    def samples(self) -> int:
-        """The number of samples."""
+    def samples(self, kind: str) -> int:
+        """The number of samples that found a stack of a kind."""
 
     @property
     def idle(self) -> float:
@@ -207,7 +206,7 @@ class FlamePanel(Vertical):
             parts.append(("  since the baseline", "accent"))
         parts.append((f"  {fmt.duration(self.icicle.root.seconds)}", "text"))
         if self.kind != "waiting":
-            parts.append((f"  {profile.samples:,} samples, idle {fmt.duration(profile.idle)}", "dim"))
+            parts.append((f"  {profile.samples(self.kind):,} samples, idle {fmt.duration(profile.idle)}", "dim"))
         if not profile.has(self.kind):
             parts = [(f" {profile.why_empty(self.kind)}", "dim")]
         self.query_one("#facts", Lines).show([tuple(parts)])

@@ -1,7 +1,10 @@
 """Stacks of flame graphs under what they are put under."""
 
-from monitor.store.flame import Stacks, Whose
+from monitor.protocol import frames
+from monitor.protocol.rows import OnLoopRow
+from monitor.store.flame import FlameSamples, Stacks, Whose
 from monitor.store.model import Site
+from monitor.store.tables import Tables
 
 STACK = (Site("app.py", 3, "work"),)
 
@@ -21,3 +24,13 @@ def test_small_tasks_of_a_coroutine_stand_together():
     assert titles == {"other tasks of handle": 0.5, "server (serve)": 0.5, "ticker (tick)": 0.002, "old": 0.1}
     assert len({whose.task for whose, _, _ in stacks}) == 503
     assert {title for title, _, _ in stacks.by("group")} == {"handle", "serve", "tick", "old"}
+
+
+def test_samples_are_those_of_stacks_and_idle_is_apart():
+    told = frames.Flame(samples=100, idle=970_000, on_loop=[OnLoopRow(0, 0, [], 20_000, 2)], jobs=[])
+    samples = FlameSamples()
+    samples.apply(told, 1.0, Tables())
+    samples.apply(told, 2.0, Tables())
+    assert samples.samples == {"on_loop": 4, "jobs": 0}
+    assert (samples.on_loop.seconds, samples.idle) == (0.04, 1.94)
+    assert (samples.frozen().samples, samples.frozen().samples is samples.samples) == ({"on_loop": 4, "jobs": 0}, False)

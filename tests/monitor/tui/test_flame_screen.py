@@ -42,7 +42,9 @@ def flame(**of) -> frames.Tick:
     """A tick with seconds by name of a function, which `handle` calls."""
     names = {name.split(" ")[0]: number for number, name in enumerate(NAMES)}
     rows = [
-        OnLoopRow(7, FIRST_STRING + 2, [FIRST_SITE, FIRST_SITE + names[name] - 2], round(seconds * 1e6), 1)
+        OnLoopRow(
+            7, FIRST_STRING + 2, [FIRST_SITE, FIRST_SITE + names[name] - 2], round(seconds * 1e6), round(100 * seconds)
+        )
         for name, seconds in of.items()
     ]
     waits = [WaitingRow(FIRST_STRING + 5, [FIRST_SITE + 3, FIRST_SITE + 4], 9_000_000, 3)]

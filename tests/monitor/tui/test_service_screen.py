@@ -272,7 +272,7 @@ async def test_one_flame_graph_of_all_workers() -> None:
             scene.fleet.feed(slot, facts, flame(**share))
         text = await scene.look(pilot)
         assert "▏parse 50.0%" in text and "▏render [/x] 50.0%" in text, text
-        assert "300 samples" in text
+        assert "800 samples" in text, "100 a second of 8 s at work"
         await pilot.press("t")
         text = await scene.look(pilot)
         assert "by worker" in text and "▏worker 0 (100) 50.0%" in text and "▏worker 2 (102) 37.5%" in text, text
@@ -297,7 +297,7 @@ async def test_one_flame_graph_of_all_workers() -> None:
         before = [line for line in (await scene.look(pilot)).splitlines() if " samples" in line]
         scene.fleet.workers.pop(2)
         after = [line for line in (await scene.look(pilot)).splitlines() if " samples" in line]
-        assert before == after and "400 samples" in after[0], "the samples of one that has gone stay"
+        assert before == after and "900 samples" in after[0], "the samples of one that has gone stay"
         scene.fleet.came.append((scene.fleet.workers[1], [hello(session="after-exec", pid=101)]))
         await scene.look(pilot)
         assert scene.fleet.workers[1].store.session.id == "after-exec"

@@ -19,6 +19,8 @@ BRIEF = "short waits"
 """Stands for waits too short to be described one by one."""
 NOT_DESCRIBED = "not described"
 """Stands for longer waits that were too many to be described."""
+FOR_TASKS = ("task", "gather")
+"""Kinds of waits for other tasks."""
 Key = tuple[str, str, "Site | None"]
 
 
@@ -42,6 +44,15 @@ class Waits:
         self.longest = max(self.longest, duration)
         self.live += live
         if thing:
+            self.objects[thing] = self.objects.get(thing, 0) + duration
+
+    def take(self, other: Waits) -> None:
+        """Add the waits of another."""
+        self.duration += other.duration
+        self.count += other.count
+        self.live += other.live
+        self.longest = max(self.longest, other.longest)
+        for thing, duration in other.objects.items():
             self.objects[thing] = self.objects.get(thing, 0) + duration
 
 
@@ -74,18 +85,28 @@ class GroupWaits:
         waits.add(duration, thing, live)
         self.count += 1
 
-    def merge(self, other: GroupWaits) -> None:
-        """Add all waits of another group."""
+    def merge(self, other: GroupWaits, *, tasks: bool = True) -> None:
+        """Add all waits of another group; `tasks`: also those for other tasks, whose own waits count themselves."""
         self.tasks += other.tasks
-        self.count += other.count
         for key, waits in other.waits.items():
-            mine = self.waits.setdefault(key, Waits(waits.kind, waits.name, waits.at))
-            mine.duration += waits.duration
-            mine.count += waits.count
-            mine.live += waits.live
-            mine.longest = max(mine.longest, waits.longest)
-            for thing, duration in waits.objects.items():
-                mine.objects[thing] = mine.objects.get(thing, 0) + duration
+            if waits.kind in FOR_TASKS and not tasks:
+                continue
+            self.count += waits.count
+            self.waits.setdefault(key, Waits(waits.kind, waits.name, waits.at)).take(waits)
+
+    def join(self) -> None:
+        """Count waits of which less is known with the others at their line: those without a name with the only name of
+        their kind, futures with tasks.
+        """
+        for key, waits in list(self.waits.items()):
+            kind, name, at = key
+            if name or at is None:
+                continue
+            named = [one for one in self.waits if one[1] and (one[0], one[2]) == (kind, at)]
+            whole = named[0] if len(named) == 1 else ("task", "", at)
+            if whole in self.waits and (named or kind == "future"):
+                self.waits[whole].take(waits)
+                del self.waits[key]
 
     def ordered(self) -> list[Waits]:
         """The waits, longest first."""
@@ -118,7 +139,9 @@ def wait_profile(
         group.tasks += group.count > before
     everything = GroupWaits("", None)
     for group in groups.values():
-        everything.merge(group)
+        group.join()
+        everything.merge(group, tasks=bool(coro))
+    everything.join()
     listed = sorted((group for group in groups.values() if group.waits), key=lambda group: -group.duration)
     return WaitProfile(timeline.begin, timeline.end, everything, listed)
 

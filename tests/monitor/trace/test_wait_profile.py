@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from test_parts import FEED, HANDLER, LOCK, MS, RELEASE, SLEEP, STATE, STREAM, Ring
+from test_parts import BLOCK, FEED, HANDLER, LOCK, MS, RELEASE, SLEEP, STATE, STREAM, Ring
 
 from monitor.trace.events import Kind
-from monitor.trace.wait_profile import BRIEF, NOT_DESCRIBED, wait_profile
+from monitor.trace.wait_profile import BRIEF, NOT_DESCRIBED, GroupWaits, wait_profile
 
 
 def test_waits_are_summed_by_what_they_were_for_per_group_and_in_all() -> None:
@@ -45,3 +45,49 @@ def test_waits_are_summed_by_what_they_were_for_per_group_and_in_all() -> None:
     assert profile.all.duration == handler.duration + refresh.duration
     assert (handler.tasks, refresh.tasks, profile.all.tasks) == (2, 1, 3)
     assert [group.coro for group in wait_profile(timeline, coro="refresh").groups] == ["refresh"]
+
+
+def test_waits_for_tasks_are_those_of_the_tasks() -> None:
+    ring = Ring()
+    for task, site in ((1, HANDLER), (2, RELEASE)):
+        ring.born(task, 0, site=site)
+        ring.run(Kind.STEP_BORN, 0, task - 1, task, task)
+    ring.wait(2, 22, SLEEP, RELEASE, STATE)
+    ring.run(Kind.STEP_TIMER, 22, 22, 23, 2)
+    ring.end(2, 23)
+    ring.wait(1, 23, None, HANDLER, None)
+    ring.run(Kind.STEP_TASK, 23, 23, 24, 1, 2)
+    ring.end(1, 24)
+    timeline = ring.timeline()
+    timeline.life(1).coro = "handler"
+    profile = wait_profile(timeline)
+    assert {group.coro: group.duration for group in profile.groups} == {"handler": 22 * MS, "refresh": 20 * MS}
+    assert [(one.kind, one.duration) for one in profile.all.ordered()] == [("sleep", 20 * MS)]
+    assert (profile.all.count, profile.all.tasks) == (1, 2)
+    assert wait_profile(timeline, coro="handler").all.duration == 22 * MS, "a group of its own has them all"
+
+
+def test_one_wait_is_one_row_whether_its_name_is_known_or_not() -> None:
+    group = GroupWaits("handler", None)
+    for kind, name, at in (
+        ("lock", "", HANDLER),
+        ("lock", "CACHE", HANDLER),
+        ("lock", "", RELEASE),
+        ("future", "", BLOCK),
+        ("task", "", BLOCK),
+        ("socket", "10.0.0.7:80", FEED),
+        ("socket", "10.0.0.8:80", FEED),
+        ("socket", "", FEED),
+        (BRIEF, "", None),
+    ):
+        group.add(kind, name, at, MS)
+    group.join()
+    assert {key: waits.count for key, waits in group.waits.items()} == {
+        ("lock", "CACHE", HANDLER): 2,
+        ("lock", "", RELEASE): 1,
+        ("task", "", BLOCK): 2,
+        ("socket", "10.0.0.7:80", FEED): 1,
+        ("socket", "10.0.0.8:80", FEED): 1,
+        ("socket", "", FEED): 1,  # of which of them is not known
+        (BRIEF, "", None): 1,
+    }

@@ -92,15 +92,25 @@ SLOW = 10.0
 """Seconds: kinds that must last for this long are mentioned if they are observed and have not yet."""
 
 
+def dropped_text(number: int) -> str:
+    """Reports a number of lost events."""
+    return f"{fmt.several(number, 'event')} {'was' if number == 1 else 'were'} dropped"
+
+
 def watched(things: Iterable[Object], findings: Findings, *, live: bool = True) -> Seen:
     """Consume a whole stream; `findings` is its detector. `live`: it could have been watched for longer."""
     over: list[Object] = []
     notes: list[str] = []
+    dropped = 0
     for thing in things:
         if thing["type"] == "finding_gone":
             over.append({key: value for key, value in thing.items() if key not in ("type", "time")} | {"over": True})
         elif thing["type"] == "notice" and "about" not in thing:  # `about`: of ends, not printed here
-            notes.append(thing["text"])
+            dropped += thing.get("dropped", 0)
+            if "dropped" not in thing and thing["text"] not in notes:
+                notes.append(thing["text"])
+    if dropped:
+        notes.append(dropped_text(dropped))
     notes += [
         f"not reported yet: {title} must last for {after:g} s (see --duration)"
         for title, after in findings.pending()

@@ -151,7 +151,7 @@ class Stream:
         """The number of events lost since the last report, if that was at least `every` seconds ago."""
         now, missed = self.store.now, self.store.missed_events - self._missed
         if missed and (self._missed_at is None or now - self._missed_at >= every):
-            yield _notice(now, f"{missed} {'event was' if missed == 1 else 'events were'} dropped")
+            yield {**_notice(now, plain_findings.dropped_text(missed)), "dropped": missed}
             self._missed, self._missed_at = self.store.missed_events, now
         if self.store.probe.cpu_total is None:
             return

@@ -237,6 +237,7 @@ class Event(Frame, frozen=True, kw_only=True, tag="event"):
     """Something that happened once; which fields are set depends on `kind`."""
 
     seq: Int
+    skipped: Int = 0  # events before it that this viewer did not ask for
     at: Microseconds
     kind: Text
     loop: Int = 0

@@ -212,6 +212,6 @@ class Store(State):
             if event.seq <= self.last_event:
                 return
             if event.at >= self.heard_from:
-                self.missed_events += event.seq - self.last_event - 1
+                self.missed_events += max(event.seq - self.last_event - 1 - event.skipped, 0)
         self.last_event = event.seq
         self.add_event(event)

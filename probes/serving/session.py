@@ -76,6 +76,8 @@ class Session:
         self._lag: dict[int, float] = {}
         self._last_event = 0
         self._missed = 0
+        self._skipped = 0  # events since the last one sent that this viewer did not ask for: no loss
+        self._first_event = probe.journal.last_seq  # what fell out of the rings before it came is no loss either
         self._row_cost = 40.0
         self._events_cost = 0
         self._over = 0.0  # bytes sent beyond STREAM, since the size of a row is an estimate
@@ -393,8 +395,15 @@ class Session:
             self._last_event = events[-1]["seq"]
         else:
             self._last_event = journal.last_seq
-        self._missed += self._last_event - before - len(events) if before else 0
+        since = max(before, self._first_event)
+        self._missed += max(self._last_event - since, 0) - sum(event["seq"] > since for event in events)
         kinds = self.watch.events
-        if isinstance(kinds, frozenset):
-            events = [event for event in events if event["kind"] in kinds]
-        return [event for event in events if event["kind"] != "slow_callback" or event["duration"] >= threshold]
+        wanted = []
+        for event in events:
+            is_wanted = not isinstance(kinds, frozenset) or event["kind"] in kinds
+            if not is_wanted or (event["kind"] == "slow_callback" and event["duration"] < threshold):
+                self._skipped += 1
+                continue
+            wanted.append({**event, "skipped": self._skipped} if self._skipped else event)
+            self._skipped = 0
+        return wanted

@@ -173,6 +173,17 @@ def test_what_was_dropped_is_told():
     assert stream_of(SLOW, {**ENDED, "seq": 3})[1]["text"] == "1 event was dropped"
 
 
+def test_what_was_not_asked_for_is_no_loss():
+    made = stream_of(SLOW, {**ENDED, "seq": 12, "skipped": 10}, {**UNHANDLED, "seq": 20, "skipped": 6})
+    assert [thing["text"] for thing in made if thing["type"] == "notice"] == ["1 event was dropped"]
+
+
+def test_findings_sum_up_what_was_dropped():
+    told = [{"type": "notice", "time": 1.0, "text": f"{n} events were dropped", "dropped": n} for n in (2, 2, 3)]
+    told.insert(1, {"type": "notice", "time": 1.0, "text": "closed"})
+    assert watched(told, Findings()).notes == ["closed", "7 events were dropped"]
+
+
 def test_a_busy_server_does_not_say_so_at_every_tick():
     made = stream_of(*(event(10 * n, "notice", text="x") for n in range(1, 50)))
     told = [thing["text"] for thing in made if thing["text"] != "x"]

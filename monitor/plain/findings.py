@@ -86,6 +86,7 @@ class Seen:
 
     found: list[Object]
     notes: list[str]
+    not_judged: str = ""  # what could not be judged yet; printed if nothing was found
 
 
 SLOW = 10.0
@@ -117,7 +118,15 @@ def watched(things: Iterable[Object], findings: Findings, *, live: bool = True) 
         if live and after >= SLOW
     ]
     there = [finding_object(finding) | {"over": False} for finding in findings.all()]
-    return Seen([*there, *over], notes)
+    alive = {_cause(one) for one in there}
+    over = [one for one in over if _cause(one) not in alive]
+    return Seen([*there, *over], notes, findings.not_judged)
+
+
+def _cause(thing: Object) -> object:
+    """What a finding is about: one that is over is not listed beside one of the same cause that is there."""
+    site = thing["site"]
+    return thing["kind"], thing["text"] if site is None else (site["file"], site["line"])
 
 
 def watched_all(things: Iterable[Object], there: Callable[[], list[Object]]) -> Seen:
@@ -140,7 +149,7 @@ def seen_object(seen: Seen) -> Object:
 def seen_lines(seen: Seen, width: int, colour: bool) -> list[str]:
     """The lines that `looptop findings` prints: each finding with its evidence, why it matters and what to do."""
     if not seen.found:
-        return ["no known problem pattern detected"]
+        return ["; ".join(filter(None, ("no known problem pattern detected", seen.not_judged)))]
     bold, plain = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
     lines: list[str] = []
     for things in by_worker(seen.found):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from monitor.findings.kinds import KINDS
 from monitor.findings.model import Finding, Line, Observation
-from monitor.findings.rules import rules
+from monitor.findings.rules import growth, rules
 from monitor.findings.thresholds import Thresholds
 from monitor.store.model import EndedTask, Task
 from monitor.store.store import Store
@@ -47,6 +47,8 @@ class Findings:
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     revision: int = 0
+    not_judged: str = ""
+    """What cannot be judged yet, in a sentence."""
     found: dict[Subject, Finding] = field(default_factory=dict)
     _pending: dict[Subject, _Pending] = field(default_factory=dict)
     _dismissed: set[Subject] = field(default_factory=set)
@@ -71,6 +73,7 @@ class Findings:
                 if observation.kind not in self.thresholds.off:
                     changes += self._take(self._with_names(observation, store), store.now)
         changes += self._let_go(store.now)
+        self.not_judged = growth.not_judged(store, self.thresholds)
         self.revision += bool(changes)
         return changes
 

@@ -121,6 +121,16 @@ class SlowTasks:
                     yield _slow_growth(store, site, coro, more, past)
 
 
+def not_judged(store: Store, thresholds: Thresholds) -> str:
+    """That the past is too short for slow growth, in a sentence; empty if it is long enough, or if there is none."""
+    after = thresholds.of("tasks_growing", "past")
+    figures = store.past.of(PROCESS, FINE if after <= ROWS[FINE] * FINE else COARSE)
+    known = 0.0 if figures is None else figures.rows * figures.step
+    if not known or known >= after or "tasks_growing" in thresholds.off:
+        return ""
+    return f"slow growth is judged after {fmt.age(after)} ({fmt.age(known)} so far)"
+
+
 def _steady_growth(store: Store, past: float) -> float | None:
     """How many more tasks are alive than that many seconds ago, if they became more all the time at about one rate."""
     figures = store.past.of(PROCESS, FINE if past <= ROWS[FINE] * FINE else COARSE)

@@ -55,10 +55,12 @@ class FindingsScreen(TableScreen):
             return "No finding with these words.\nEsc clears the filter."
         if self.store.read_only:
             return "Not available: this program is read from outside.\nFindings need a probe in the program."
+        not_judged = self.looptop.findings.not_judged
         return (
             "No known problem pattern detected.\n"
             "Blocked loops, deadlocks, leaks and lost exceptions appear here\n"
             "after a few seconds. looptop config prints the thresholds."
+            + (f"\n{not_judged[:1].upper()}{not_judged[1:]}." if not_judged else "")
         )
 
     def whole_row(self, cells: int) -> list[Line]:

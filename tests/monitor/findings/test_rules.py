@@ -660,6 +660,17 @@ def past(world, fds, steps=0):
     world.feed({**rows, "loop": 1, "columns": {"steps": [steps] * len(fds)}})
 
 
+def test_what_is_judged_by_a_longer_past_only_is_said(world):
+    world.seconds(1)
+    assert world.findings.not_judged == ""  # it remembers nothing
+    past(world, [12] * 180)
+    world.seconds(1)
+    assert world.findings.not_judged == "slow growth is judged after 10m00s (3m00s so far)"
+    past(world, [12] * 600)
+    world.seconds(1)
+    assert world.findings.not_judged == ""
+
+
 def process(fds, most=1024):
     return lambda quarter: {"process": {"fds": fds, "fds_most": most}}
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from monitor.findings.model import Finding, Line, Observation
-from monitor.plain.findings import Seen, finding_object, seen_lines
+from monitor.findings.rules.engine import Findings
+from monitor.plain.findings import Seen, finding_object, seen_lines, watched
 from monitor.store.model import Site
 
 FRAMEWORK = "/venv/lib/python3.12/site-packages/starlette/routing.py"
@@ -70,3 +71,22 @@ def test_a_group_that_fails_in_several_workers_is_one_finding_with_the_counts_of
         *(f"worker {worker}: GET /orders: {30 + worker} of 40 responses" for worker in (1, 2, 3, 4)),
         "… and 2 more",
     ]
+
+
+def test_an_empty_answer_says_what_could_not_be_judged_yet() -> None:
+    assert seen_lines(Seen([], []), 100, colour=False) == ["no known problem pattern detected"]
+    assert seen_lines(Seen([], [], "slow growth is judged after 10m00s (3m00s so far)"), 100, colour=False) == [
+        "no known problem pattern detected; slow growth is judged after 10m00s (3m00s so far)"
+    ]
+
+
+def test_a_line_that_blocks_now_is_not_over() -> None:
+    findings, gone = Findings(), []
+    for number, line in ((1, 7), (2, 8)):
+        site = Site("/srv/app.py", line, "crunch")
+        over = finding_object(Finding(number, Observation("loop_blocked", number, "3 times", site=site), 1.0, 2.0))
+        gone.append({**over, "type": "finding_gone", "time": 3.0})
+    now = Observation("loop_blocked", "now", "blocks", site=Site("/srv/app.py", 7, "crunch"))
+    findings.found["loop_blocked", "now"] = Finding(3, now, 3.0, 4.0)
+    seen = watched(iter(gone), findings)
+    assert [(one["id"], one["over"]) for one in seen.found] == [(3, False), (2, True)]

@@ -79,6 +79,11 @@ def several(number: int, what: str, most: str | None = None) -> str:
     return f"{count(number)} {what if number == 1 else most or what + 's'}"
 
 
+def of_many(number: int, what: str, most: str | None = None) -> str:
+    """As `several`, with the whole number: `1 step`, `12,345 steps`."""
+    return f"{number:,} {what if number == 1 else most or what + 's'}"
+
+
 def rate(number: float | None) -> str:
     """Events per second, at most 6 cells: `0.3`, `12`, `4.2k`."""
     if number is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monitor import formatting as fmt
 from monitor.cli.output import json_option, print_object
 from monitor.cli.target import (
     Connector,
@@ -122,7 +123,8 @@ def trace(
         say(note)
     begin = max(timeline.begin, since)
     steps = sum(run.end >= begin for runs in timeline.runs.values() for run in runs)
-    say(f"{steps:,} steps of {max(timeline.end - begin, 0) / 1e9:.1f} s in {output}; open it in ui.perfetto.dev")
+    seconds = max(timeline.end - begin, 0) / 1e9
+    say(f"{fmt.of_many(steps, 'step')} of {seconds:.1f} s in {output}; open it in ui.perfetto.dev")
     return 0
 
 
@@ -167,7 +169,8 @@ def _write_traces(traces: list[Trace], output: str, last: float | None) -> int:
         for note in notes_of(one):
             say(note)
     write(Path(output), chain.from_iterable(pieces), overwrite=True)
-    say(f"{steps:,} steps of {len(traces)} processes in {output}; open it in ui.perfetto.dev")
+    processes = fmt.several(len(traces), "process", "processes")
+    say(f"{fmt.of_many(steps, 'step')} of {processes} in {output}; open it in ui.perfetto.dev")
     return 0
 
 

@@ -117,7 +117,7 @@ def profile_lines(profile: Profile, by: str, width: int, colour: bool = False) -
     kind = TITLES.get(profile.kind, "in slow callbacks")
     head = f"{fmt.duration(root.seconds)} {kind}"
     if profile.samples is not None:
-        head += f", {profile.samples:,} samples"
+        head += f", {fmt.of_many(profile.samples, 'sample')}"
     if profile.idle is not None:
         head += f", idle {fmt.duration(profile.idle)}"
     lines = [head, *_tree_lines(root, width, compared=False)]

@@ -130,7 +130,7 @@ def measure(connection: Connection, options: TracingOptions) -> Growth:
     if interrupted:
         notes.append(f"interrupted after {fmt.duration(look.at - baseline.at)}")
     if tracing is not None and tracing.adopted:
-        notes.append(f"the program traced already ({tracing.frames} frames) and keeps tracing")
+        notes.append(f"the program traced already ({fmt.several(tracing.frames, 'frame')}) and keeps tracing")
     if tracing is not None and tracing.traced > NEAR_THE_LIMIT * tracing.limit:
         notes.append(f"stopped early: {fmt.size(tracing.traced)} are traced, the limit is {fmt.size(tracing.limit)}")
     return Growth(store, baseline, look, cost, tuple(notes))
@@ -217,7 +217,7 @@ def growth_lines(growth: Growth, width: int, colour: bool) -> list[str]:
 
     baseline, look, store = growth.baseline, growth.snapshot, growth.store
     cost = "–" if growth.cost is None else f"{growth.cost:.1f}×"
-    kept = "1 frame" if look.frames == 1 else f"{look.frames} frames"
+    kept = fmt.several(look.frames, "frame")
     lines = [
         f"traced for {fmt.duration(look.at - baseline.at)}, {kept} a block; steps took {cost} as long",
         f"rss {fmt.size(baseline.rss)} → {fmt.size(look.rss)}  "

@@ -102,7 +102,7 @@ def summary(results: Sequence[Result]) -> str:
     counts: Counter[str] = sum((result.counts for result in results), Counter())
     missed = [result.sample.name for result in results if not result.good]
     skipped = sum(bool(result.skipped) for result in results)
-    samples = "1 sample" if len(results) == 1 else f"{len(results)} samples"
+    samples = fmt.several(len(results), "sample")
     summary_line = f"{samples}: {counts['met']} expectations met, {counts['missed']} missed"
     summary_line += f", {counts['not seen yet']} not seen yet" if counts["not seen yet"] else ""
     summary_line += f", {fmt.several(skipped, 'sample')} skipped" if skipped else ""

@@ -123,7 +123,7 @@ def waits_lines(profile: WaitProfile, group: str, width: int, colour: bool) -> l
         out += table(rows[:MOST_WAITS], HEADINGS, width, colour)
         if len(rows) > MOST_WAITS:
             rest = sum(waits.duration for waits in rows[MOST_WAITS:])
-            out.append(f"and {fmt.duration(rest / 1e9)} for {len(rows) - MOST_WAITS} others")
+            out.append(f"and {fmt.duration(rest / 1e9)} for {fmt.several(len(rows) - MOST_WAITS, 'other')}")
         out.append("")
     if not group and len(profile.groups) > MOST_GROUPS:
         out.append(f"and {len(profile.groups) - MOST_GROUPS} more groups (--json has them)")

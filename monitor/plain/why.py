@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from monitor import formatting as fmt
 from monitor.errors import ConnectError, UsageError
 from monitor.protocol import frames
 from monitor.trace.collect import Trace, of_recording
@@ -151,9 +152,9 @@ def notes_of(trace: Trace) -> list[str]:
     timeline = trace.timeline
     notes = []
     if timeline.overwritten:
-        notes.append(f"{timeline.overwritten:,} events were overwritten before they could be read")
+        notes.append(f"{fmt.of_many(timeline.overwritten, 'event')} overwritten before being read")
     if timeline.left_out:
-        notes.append(f"{timeline.left_out:,} events beyond the first {timeline_limit():,} were left out")
+        notes.append(f"{fmt.of_many(timeline.left_out, 'event')} beyond the first {timeline_limit():,} left out")
     missing, long = timeline.waits_without_line()
     if missing:
         rates = f"at most {WAITS_READ} a second are read ({WAITS_TRACED:,} while a viewer traces), longer ones first"

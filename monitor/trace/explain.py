@@ -303,7 +303,7 @@ def _most(sums: dict[str, int]) -> list[tuple[str, int]]:
     listed = sorted(sums.items(), key=lambda entry: -entry[1])
     if len(listed) > MOST_LINES:
         rest = listed[MOST_LINES - 1 :]
-        listed[MOST_LINES - 1 :] = [(f"{len(rest)} others", sum(took for _, took in rest))]
+        listed[MOST_LINES - 1 :] = [(fmt.several(len(rest), "other"), sum(took for _, took in rest))]
     return listed
 
 

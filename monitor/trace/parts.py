@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from monitor import formatting as fmt
 from monitor.trace.events import Kind
 from monitor.trace.holders import Held, holders_of, is_held
 from monitor.trace.waiting import WaitedOn, WokenBy, by_callback, waited_on
@@ -172,7 +173,7 @@ def behind_of(timeline: Timeline, loop: int, start: int, end: int, own: int) -> 
     if len(listed) > MOST_BEHIND:
         others = listed[MOST_BEHIND - 1 :]
         total = sum(entry.duration for entry in others)
-        listed[MOST_BEHIND - 1 :] = [Behind(0, f"{len(others)} others", "step", None, total)]
+        listed[MOST_BEHIND - 1 :] = [Behind(0, fmt.several(len(others), "other"), "step", None, total)]
     return listed
 
 

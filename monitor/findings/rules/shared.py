@@ -148,6 +148,10 @@ def convoys(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
             yield _convoy(store, lock, strong=lock.waiting >= least)
 
 
+def _wait(number: int) -> str:
+    return f"{fmt.several(number, 'task')} {'waits' if number == 1 else 'wait'}"
+
+
 def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
     lines = []
     holder = "a lock; its holder is unknown (taken with acquire())"
@@ -159,7 +163,7 @@ def _convoy(store: Store, lock: Lock, *, strong: bool) -> Observation:
     return Observation(
         "lock_convoy",
         lock.number,
-        f"{lock.waiting} tasks wait for {holder}",
+        f"{_wait(lock.waiting)} for {holder}",
         strong=strong,
         task=lock.holder,
         site=lock.held_at or (lock.waiters[0][1] if lock.waiters else None),
@@ -229,11 +233,12 @@ def executors(store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         queued = pool.queued / max(pool.most, 1)
         if pool.workers < pool.most or not pool.queued or queued < least / 2:
             continue
+        jobs, workers = fmt.several(pool.queued, "job"), fmt.several(pool.most, "worker")
         waited = f", the longest for {fmt.duration(pool.waited)}" if pool.waited else ""
         yield Observation(
             "executor_saturated",
             pool.number,
-            f'{fmt.count(pool.queued)} jobs queued for {pool.most} workers (pool "{pool.label}"){waited}',
+            f'{jobs} queued for {workers} (pool "{pool.label}"){waited}',
             strong=queued >= least,
             evidence={
                 "pool": pool.label,

@@ -88,7 +88,7 @@ def waits_lines(waits: GroupWaits, cells: int) -> list[Line]:
     rest = ordered[MOST_WAITS:]
     if rest:
         took = sum(one.duration for one in rest) / 1e9
-        out.append(line((f"  {fmt.duration(took):>7}  for {len(rest)} others", "dim")))
+        out.append(line((f"  {fmt.duration(took):>7}  for {fmt.several(len(rest), 'other')}", "dim")))
     return out
 
 

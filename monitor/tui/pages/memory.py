@@ -77,7 +77,7 @@ def _tracing(store: Store, options: MemoryOptions) -> list[Parts]:
             return [((" ○ not traced  ", "text"), ("read-only: needs a probe in the program", "dim"))]
         return [((" ○ not traced  ", "text"), ("s starts tracing; asks first and shows the cost", "dim"))]
     since = fmt.age(max(store.now - tracing.since * 1e-6, 0.0))
-    kept = "1 frame" if tracing.frames == 1 else f"{tracing.frames} frames"
+    kept = fmt.several(tracing.frames, "frame")
     whose: Parts = ()
     if tracing.adopted:
         whose = (("by the program itself ", "dim"),)

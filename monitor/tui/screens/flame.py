@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from monitor import formatting as fmt
 from monitor.store.task_names import title_of
 from monitor.tui.base.keys import bindings
 from monitor.tui.screens.base import LiveScreen
@@ -150,7 +151,7 @@ class FlameScreen(LiveScreen):
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
         """Marks what is found as one types."""
         found = self.panel.icicle.search(message.text)
-        self.filter_bar.say(f"{found} frames in sight" if message.text else "")
+        self.filter_bar.say(f"{fmt.several(found, 'frame')} in sight" if message.text else "")
 
     def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
         """Back to the frames."""

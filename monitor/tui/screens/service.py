@@ -345,7 +345,7 @@ class ServiceScreen(TabbedScreen):
             if self._flame_of != before:
                 self.update_view()  # what is in sight then is counted
             found = self.flame.icicle.search(" ".join(words))
-            self.filter_bar.say(f"{found} frames in sight" if words else "")
+            self.filter_bar.say(f"{fmt.several(found, 'frame')} in sight" if words else "")
             return
         try:
             self.rows.filter(text)

@@ -6,6 +6,7 @@ import os
 from itertools import islice
 from typing import Any, ClassVar
 
+from monitor import formatting as fmt
 from monitor.errors import UsageError
 from monitor.store import query
 from monitor.store.groups import Group
@@ -68,7 +69,7 @@ class TasksScreen(TableScreen):
         """How many tasks match; with an invalid filter, how many matched the last valid one."""
         error = error or self._error
         if self.view_name == "groups":
-            found = f"{len(self.rows)} groups"
+            found = fmt.several(len(self.rows), "group")
         else:
             found = f"{len(self.rows)} of {len(self.store.tasks)}"
         self.filter_bar.say(f"last good filter: {found}" if error else found, error)
@@ -79,9 +80,9 @@ class TasksScreen(TableScreen):
         if store.session is None:
             return f"No program yet.\n{status_text(self.looptop.source.status)}"
         if store.left:
-            return f"Loading {store.left} tasks …"
+            return f"Loading {fmt.several(store.left, 'task')} …"
         if store.tasks and (self._predicate is not None or self.flat_rows.site is not None):
-            return f"None of {len(store.tasks)} tasks matches the filter.\nEsc clears it."
+            return f"None of {fmt.several(len(store.tasks), 'task')} matches the filter.\nEsc clears it."
         workers = "" if store.loops else self._workers()
         self.table.opens_empty = bool(workers) and self.looptop.shows_workers
         if workers:

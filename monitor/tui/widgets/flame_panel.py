@@ -206,7 +206,8 @@ class FlamePanel(Vertical):
             parts.append(("  since the baseline", "accent"))
         parts.append((f"  {fmt.duration(self.icicle.root.seconds)}", "text"))
         if self.kind != "waiting":
-            parts.append((f"  {profile.samples(self.kind):,} samples, idle {fmt.duration(profile.idle)}", "dim"))
+            samples = fmt.of_many(profile.samples(self.kind), "sample")
+            parts.append((f"  {samples}, idle {fmt.duration(profile.idle)}", "dim"))
         if not profile.has(self.kind):
             parts = [(f" {profile.why_empty(self.kind)}", "dim")]
         self.query_one("#facts", Lines).show([tuple(parts)])

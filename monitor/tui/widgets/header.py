@@ -231,7 +231,7 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
     if store.left:
         alerts.append((f"{fmt.count(store.left)} {'tasks ' if wide else ''}to load", "accent"))
     if situation.origins:
-        alerts.append((f"origins on ({situation.origins} frames)" if wide else "origins on", "warn"))
+        alerts.append((f"origins on ({fmt.several(situation.origins, 'frame')})" if wide else "origins on", "warn"))
     if situation.keeps_locals:
         alerts.append(("locals of failures kept" if wide else "locals on", "warn"))
     if wide and probe.unnamed:

@@ -70,7 +70,7 @@ async def test_zoom_search_kinds_and_difference() -> None:
         await driver.press("escape")
         assert "▏parse 75.0%" in driver.text()
         await driver.filter_by("parse")
-        assert "1 frames in sight" in driver.text()
+        assert "1 frame in sight" in driver.text()
         await driver.press("escape")
         await driver.press("b")
         await driver.tick(flame(parse=1.0, render=1.0), seconds=2)

@@ -174,7 +174,11 @@ def test_a_recording_of_a_set_is_a_set_and_can_be_replayed(tmp_path: Path) -> No
     lines = [json.loads(line) for line in looptop("watch", str(folder), "--json").stdout.splitlines()]
     started = {(one["worker"], one["pid"]) for one in lines if one["type"] == "worker_started"}
     assert started == every
-    slow = [one for one in lines if one["type"] == "slow_callback" and one["line"]["file"].endswith("app.py")]
+    slow = [
+        one
+        for one in lines
+        if one["type"] == "slow_callback" and one["line"] and one["line"]["file"].endswith("app.py")
+    ]
     assert {pids[1]} <= {one["pid"] for one in slow} <= blamed
     assert looptop("findings", str(folder), "--json").returncode in (0, 1)
     assert [one["pid"] for one in ask("groups", folder)["processes"]] == [new, pids[1]]

@@ -143,7 +143,7 @@ READERS = """
             loop.run_until_complete(main())
         assert flame.look().looks
         flame.sample(0, start_new_thread)
-        while flame.own:
+        while flame.thread.own:
             loop.run_until_complete(asyncio.sleep(0.001))
 
     def traced():
@@ -188,6 +188,8 @@ READERS = """
         for _ in range(10):
             assert len(list(install.walk(table))) >= 150
             assert len(install.keys_of(table)) == len(table)
+        for record in table.take(100): table[record.id] = record
+        assert table.part(0, 1000)[0]
 
     found = {}
     for work in (sampled, traced, grouped, collected, walked):

@@ -609,7 +609,7 @@ def test_loops_that_are_over_leave_nothing(tmp_path: Path) -> None:
                 if not more or time.monotonic() > until:
                     break
                 time.sleep(0.1)  # until the next look at the threads that there are
-            print(more, len(after) > 10, flush=True)
+            print([f"{name}: {before.get(name, 0)} -> {after[name]}" for name in more], len(after) > 10, flush=True)
 
         for _ in range(5):
             several()

@@ -279,6 +279,23 @@ void steps_free(State *state) {
         PyObject_GC_Del(state->spare_steps[--state->spare]);
 }
 
+/* A loop in debug mode names what was slow by the callback's `__self__`, `__qualname__` or repr: those of the callback. */
+static PyObject *step_repr(PyObject *op) {
+    PyObject *callback = ((Step *)op)->callback;
+    return callback == NULL ? PyUnicode_FromString("<step>") : PyObject_Repr(callback);
+}
+
+static PyObject *step_attribute(PyObject *op, void *name) {
+    PyObject *callback = ((Step *)op)->callback;
+    return PyObject_GetAttrString(callback == NULL ? Py_None : callback, name);
+}
+
+static PyGetSetDef step_getset[] = {
+    {"__self__", step_attribute, NULL, NULL, "__self__"},
+    {"__name__", step_attribute, NULL, NULL, "__name__"},
+    {"__qualname__", step_attribute, NULL, NULL, "__qualname__"},
+    {NULL},
+};
 static PyMemberDef step_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Step, call), READONLY, NULL},
     {"__wrapped__", T_OBJECT, offsetof(Step, callback), READONLY, NULL},
@@ -287,7 +304,8 @@ static PyMemberDef step_members[] = {
 static PyType_Slot step_slots[] = {
     {Py_tp_call, NULL}, /* PyVectorcall_Call: a weak symbol, filled in by module.c */
     {Py_tp_members, step_members},     {Py_tp_traverse, step_traverse}, {Py_tp_clear, step_clear},
-    {Py_tp_dealloc, step_dealloc}, {0, NULL},
+    {Py_tp_dealloc, step_dealloc},     {Py_tp_repr, step_repr},         {Py_tp_getset, step_getset},
+    {0, NULL},
 };
 PyType_Spec step_spec = {
     .name = "probes.hooks._native.Step",

@@ -3,6 +3,7 @@ import asyncio
 import gc
 import logging
 import sys
+import time
 
 import uvloop
 
@@ -20,8 +21,17 @@ class Sub(uvloop.Loop):
     pass
 
 
+async def slow(loop):
+    loop.slow_callback_duration = 0.01
+    time.sleep(0.02)
+
+
 async def main():
     loop = asyncio.get_running_loop()
+    loop.slow_callback_duration = 1000  # nothing is slow by chance
+    task = loop.create_task(slow(loop))
+    loop.call_soon(setattr, loop, "slow_callback_duration", 1000)  # directly after its step
+    await task
     print(loop.get_task_factory(), type(loop), asyncio.current_task())
     print(await asyncio.gather(child(1), child(2)), await asyncio.create_task(child(3), name="mine"))
     asyncio.create_task(child(-1))

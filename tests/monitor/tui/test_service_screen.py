@@ -281,7 +281,7 @@ async def test_one_flame_graph_of_all_workers() -> None:
         await pilot.pause()
         text = await scene.look(pilot)
         assert "▏parse 75.0%" in text and "worker 2" not in text, text
-        assert "1 frames in sight" in text
+        assert "1 frame in sight" in text
         await pilot.press("escape", "w")
         text = await scene.look(pilot)
         assert (

@@ -155,10 +155,19 @@ def responses(of):
 
 def test_a_route_that_answers_with_errors_only(world):
     assert world.seconds(3, responses(lambda second: (second, second))) == ["responses_failing"]
-    assert world.only.text == "GET /orders/{id}: 102 of 102 responses in 1m42s had status 500 or above (100%)"
-    assert world.only.since == pytest.approx(world.store.now - 102, abs=1.5)
+    assert world.only.text == "GET /orders/{id}: 102 of 102 responses had status 500 or above (100%)"
+    assert world.only.since == pytest.approx(NOW / SECOND + 0.25)  # they began earlier, but nobody read that
     assert world.only.evidence["label"] == "GET /orders/{id}"
     assert world.only.evidence["errors"] == 102
+
+
+def test_a_route_that_fails_from_its_first_response(world):
+    """Counted since the program began 100 s before, but first called while it is watched."""
+    world.seconds(5, scanned(responses=[]))
+    called = world.store.now
+    assert world.seconds(4, responses(lambda second: (10 * (second - 99), 10 * (second - 99)))) == ["responses_failing"]
+    assert world.only.text == "GET /orders/{id}: 40 of 40 responses in 4s had status 500 or above (100%)"
+    assert world.only.since == pytest.approx(called, abs=1.0)
 
 
 def test_a_route_that_began_to_fail(world):

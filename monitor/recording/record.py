@@ -100,9 +100,11 @@ def check(options: RecordOptions, named: bool = True) -> None:
     if options.ring is None and options.on:
         raise UsageError("--on is for the flight recorder", "say --ring 10m, too")
     Triggers(options.on, options.ring or 0.0)
-    if named and os.path.lexists(options.path) and not options.path.is_dir():
+    if named and options.path.is_dir():  # of a set, the folder is made
+        raise UsageError(f"{options.path} exists", "name another")
+    if named and os.path.lexists(options.path):
         raise UsageError(f"{options.path} exists", "name another file, or remove it")
-    if named and (options.path.is_dir() or not options.path.parent.is_dir()):
+    if named and not options.path.parent.is_dir():
         raise UsageError(f"{options.path} cannot be written", "name a file in a folder that is there")
     if not named and not os.access(".", os.W_OK):
         raise UsageError("this folder cannot be written to", "name a file in another one: -o FILE")

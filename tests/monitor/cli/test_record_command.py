@@ -60,6 +60,11 @@ def test_a_folder_that_can_not_be_written_to_is_said_before_a_probe_is_put_in(mo
         check(RecordOptions(path=Path()), named=False)
 
 
+def test_a_folder_that_is_there_is_not_taken_for_one_that_is_missing(tmp_path):
+    with pytest.raises(UsageError, match=f"^{tmp_path} exists: name another$"):
+        check(RecordOptions(path=tmp_path))
+
+
 def test_for_a_while(busy, tmp_path):
     file = tmp_path / "a.looptop"
 

@@ -23,10 +23,23 @@ from monitor.errors import LooptopError, UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.flame.load import Profile
     from monitor.fleet.members import Members
+    from monitor.plain.objects import Object
 
 BINARY = ("pprof",)
+ENDINGS = {
+    ".html": "html",
+    ".json": "speedscope",
+    ".speedscope": "speedscope",
+    ".pb.gz": "pprof",
+    ".pprof": "pprof",
+    ".folded": "collapsed",
+    ".collapsed": "collapsed",
+}
+"""Formats by the ending of the file, if `--to` and `--json` are missing."""
 
 
 @click.command()
@@ -45,7 +58,12 @@ BINARY = ("pprof",)
     help="Group stacks by coroutine and label (group), coroutine, creation site, task or process, or not at all (all).",
 )
 @click.option("--diff", is_flag=True, help="Compare two recordings, or two files written with --json: A B.")
-@click.option("-o", "--output", metavar="FILE", help="Write to a file; - is stdout.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write to a file (.html, .json, .pb.gz, .folded: in that format; .txt: text); - is stdout.",
+)
 @click.option(
     "--to",
     "kind",
@@ -80,6 +98,8 @@ def flame(
     if wait and jobs:
         raise UsageError("--wait and --jobs are two profiles", "leave one of them out")
     what = "waiting" if wait else "jobs" if jobs else "on_loop"
+    if kind is None and not as_json:
+        kind = _format_of(output)
     if diff:
         return _print_difference(targets, what, group, by, output, kind, as_json)
     profile = _profile(targets, duration, hz, token_file, what, by)
@@ -93,15 +113,25 @@ def flame(
     title = f"{' '.join(targets)}: {plain.TITLES.get(profile.kind, 'slow callbacks')}"
     if kind is not None:
         return _write(plain.converted(profile, kind, title, by), kind, output)
-    if output not in (None, "-"):
-        from monitor.plain.objects import dump
-
-        text = dump(plain.profile_object(profile, by)) if as_json else "\n".join(plain.profile_lines(profile, by, 200))
-        return _write(f"{text}\n".encode("utf-8", "replace"), "json" if as_json else "text", output)
-    print_object(
-        as_json, lambda: plain.profile_object(profile, by), lambda *how: plain.profile_lines(profile, by, *how)
+    return _print(
+        as_json,
+        lambda: plain.profile_object(profile, by),
+        lambda *how: plain.profile_lines(profile, by, *how),
+        output,
     )
-    return 0
+
+
+def _format_of(output: str | None) -> str | None:
+    """The format that the ending of a file stands for; None for text. Raises UsageError for other endings."""
+    name = Path(output or "").name.lower()
+    kind = next((kind for ending, kind in ENDINGS.items() if name.endswith(ending)), None)
+    ending = Path(name).suffix
+    if kind is None and ending not in ("", ".txt"):
+        raise UsageError(
+            f"{output}: {ending} is not a format of flame graphs",
+            "there is .html, .json (speedscope), .pb.gz (pprof), .folded and .txt; or choose one with --to",
+        )
+    return kind
 
 
 def _profile(targets: tuple[str, ...], duration: float, hz: int, token_file: str | None, what: str, by: str) -> Profile:
@@ -166,12 +196,23 @@ def _print_difference(
         profile.stacks = profile.stacks.only(group)
     if kind == "html":
         return _write(plain.difference_page(before, after, f"{targets[0]} → {targets[1]}", by), kind, output)
-    print_object(
+    return _print(
         as_json,
         lambda: plain.difference_object(before, after),
         lambda *how: plain.difference_lines(before, after, by, *how),
+        output,
     )
-    return 0
+
+
+def _print(as_json: bool, make: Callable[[], Object], lines: Callable[..., list[str]], output: str | None) -> int:
+    """Print as JSON or as text, or write that to a file."""
+    if output in (None, "-"):
+        print_object(as_json, make, lines)
+        return 0
+    from monitor.plain.objects import dump
+
+    text = dump(make()) if as_json else "\n".join(lines(200))
+    return _write(f"{text}\n".encode("utf-8", "replace"), "json" if as_json else "text", output)
 
 
 def _write(data: bytes, kind: str, output: str | None) -> int:

@@ -145,3 +145,28 @@ def test_compare_and_its_exit_status(run, recorded, tmp_path):
     assert found["busy_by_site"] and found["slow_by_line"]
     status, _, err = run("compare", recorded.path, other, "--fail-if", "speed>1")
     assert (status, "knows no speed: there is lag_p50" in err) == (2, True)
+
+
+def test_a_flame_graph_is_written_in_the_format_of_the_ending(run, recorded, tmp_path):
+    begins = {
+        "f.html": b"<!doctype html>",
+        "f.json": b'{"$schema"',
+        "f.pb.gz": b"\x1f\x8b",
+        "F.FOLDED": b"",
+        "f.txt": b"",
+        "f": b"",
+    }
+    found = {}
+    for name, begin in begins.items():
+        status, out, _ = run("flame", recorded.path, "-o", tmp_path / name)
+        found[name] = (tmp_path / name).read_bytes()
+        assert (status, out, found[name][: len(begin)].lower()) == (0, "", begin), name
+    assert found["f.txt"] == found["f"] != found["F.FOLDED"]
+    assert all(line.rpartition(b" ")[2].isdigit() for line in found["F.FOLDED"].splitlines())
+    status, _, err = run("flame", recorded.path, "-o", tmp_path / "f.svg")
+    assert (status, "f.svg: .svg is not a format of flame graphs: there is .html" in err) == (2, True)
+    assert not (tmp_path / "f.svg").exists()
+    status, _, _ = run("flame", recorded.path, "-o", tmp_path / "own.json", "--json")
+    assert (status, json.loads((tmp_path / "own.json").read_bytes())["kind"]) == (0, "slow_callbacks")
+    status, out, _ = run("flame", "--diff", tmp_path / "own.json", tmp_path / "own.json", "-o", tmp_path / "d.txt")
+    assert (status, out, (tmp_path / "d.txt").read_bytes() != b"") == (0, "", True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from asyncio import base_events
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ MOST_CODES = 20_000
 MOST_FILES = 20_000
 """Most file names whose kind is remembered: a program may create code under new names forever."""
 
+_LAUNCHERS = ("from multiprocessing.spawn import spawn_main", "from multiprocessing.forkserver import main")
+
+
+def _was_launched(argv: list[str]) -> bool:
+    """Whether multiprocessing started this process by `python -c`: then `<string>` is not the user's code."""
+    return any(flag == "-c" and code.startswith(_LAUNCHERS) for flag, code in pairwise(argv))
+
+
+_launched = _was_launched(sys.orig_argv)
 _stdlib = os.__file__.rpartition("/")[0] + "/"
 _own = __file__.rpartition("/base/")[0] + "/"
 _HOOKS = ("/hooks/births_in_python.py", "/hooks/steps_in_python.py")
@@ -95,8 +105,8 @@ def _kind(file: str, skip: tuple[str, ...]) -> int:
 
 
 def is_stdlib(file: str) -> bool:
-    """Whether a file belongs to the standard library (or is frozen into the interpreter)."""
-    if file.startswith("<frozen "):
+    """Whether a file belongs to the standard library, is frozen into the interpreter, or multiprocessing's launcher."""
+    if file.startswith("<frozen ") or (_launched and file == "<string>"):
         return True
     return file.startswith(_stdlib) and "/site-packages/" not in file and "/dist-packages/" not in file
 

@@ -69,3 +69,20 @@ def test_the_setting_skip_makes_more_files_plumbing():
     files.skip = ("/lib/", "helpers.py")
     assert files["/srv/lib/spawn.py"] == files["/srv/app/helpers.py"] == sites.PLUMBING
     assert files["/srv/app/main.py"] == sites.USER
+
+
+def test_the_line_that_multiprocessing_starts_a_process_with_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    python = ["/usr/bin/python3", "-c"]
+    code = "from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5, pipe_handle=7)"
+    assert sites._was_launched([*python, code, "--multiprocessing-fork"])
+    assert sites._was_launched([*python, "from multiprocessing.forkserver import main; main(3, 4, ['__main__'])"])
+    assert not sites._was_launched([*python, "import multiprocessing.spawn"])
+    assert not sites._was_launched(["/usr/bin/python3", "app.py", code])
+
+    server = f"{LIBRARY}/uvicorn/server.py"
+    files = ("<string>", f"{STDLIB}/multiprocessing/spawn.py", server, f"{STDLIB}/asyncio/runners.py")
+    stack = [(compile("pass", file, "exec"), 1) for file in files]
+    assert sites.blamed(stack) == 0  # `python -c` of a user
+    monkeypatch.setattr(sites, "_launched", True)
+    assert sites.blamed(stack) == files.index(server)
+    assert sites._Files()["<string>"] == sites.PLUMBING

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from monitor import formatting as fmt
+from monitor.findings.kinds import BY_KEY
 from monitor.findings.rules.engine import Findings
 from monitor.protocol.frames import Hello
 from monitor.store.across import OfWorker, process_text
@@ -43,6 +44,7 @@ MOST_GONE = 64
 """Workers that have gone whose samples for the flame graph are kept."""
 READING = 0.1
 """Seconds per step spent on findings of earlier parts of recordings."""
+BLOCKED = BY_KEY["loop_blocked"]
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK = 10
 
@@ -138,17 +140,18 @@ class ServiceRow:
     cpu: float | None = None
     finding: str | None = None  # its worst one
     broken: bool = False  # whether that is of the bad kind
+    blocked: float = 0.0  # seconds for which the worst line blocked its loop within the rule's window
 
     @property
     def trouble(self) -> tuple[bool, float]:
-        """Sort key for the worst first: not answering, then late and busy, then with findings; then those entered."""
+        """Sort key for the worst first: not answering; blocked, late, busy and with findings; entered."""
         if self.entering:
             return False, -1.0
         late = min(
             max((self.lag or 0.0) * 10, 0.0), 10.0
         )  # a lag at the default threshold weighs as much as a busy loop
         found = 0.0 if self.finding is None else (1.0 if self.broken else 0.5)
-        return self.problem is not None, late + (self.utilization or 0.0) + found
+        return self.problem is not None, self.blocked + late + (self.utilization or 0.0) + found
 
 
 def row_of(worker: AnyWorker, findings: Findings) -> ServiceRow:
@@ -167,6 +170,7 @@ def row_of(worker: AnyWorker, findings: Findings) -> ServiceRow:
     p99 = ordered[int(0.99 * (len(ordered) - 1))] if ordered else None
     blocked = max((loop.blocked for loop in measured), default=0.0)
     shown = findings.shown()
+    blocks = [one.observed.evidence.get("blocked") for one in shown if one.kind is BLOCKED]
     requests = [group for group in store.label_groups.values() if group.label]
     rates = [rate for group in requests if (rate := group.rate(store.now)) is not None]
     return ServiceRow(
@@ -185,6 +189,7 @@ def row_of(worker: AnyWorker, findings: Findings) -> ServiceRow:
         cpu=store.process.cpu,
         finding=shown[0].kind.title if shown else None,
         broken=bool(shown) and shown[0].kind.weight == "bad",
+        blocked=max((float(seconds or 0.0) for seconds in blocks), default=0.0),
     )
 
 
@@ -201,7 +206,10 @@ def _trouble(row: ServiceRow, _store: Store) -> str:
         return "entering …"
     if row.problem is not None:
         return f"✗ {row.problem}"
-    return "" if row.finding is None else f"{'✗' if row.broken else '!'} {row.finding}"
+    if row.finding is None:
+        return ""
+    blocked = f"{fmt.duration(row.blocked)} " if row.finding == BLOCKED.title else ""
+    return f"{'✗' if row.broken else '!'} {blocked}{row.finding}"
 
 
 SERVICE: tuple[Column[ServiceRow], ...] = (

@@ -26,7 +26,7 @@ from monitor.errors import ConnectError
 from monitor.findings.thresholds import Thresholds
 from monitor.fleet.fleet import Change
 from monitor.fleet.recorded import RecordedFleet
-from monitor.fleet.service import Service
+from monitor.fleet.service import SERVICE, Service, ServiceRow
 from monitor.protocol import frames
 from monitor.recording.of_set import open_set
 from monitor.store.store import Store
@@ -420,3 +420,16 @@ async def test_the_dashboard_of_a_worker_leads_back_and_to_the_next() -> None:
     async with running() as driver:  # alone: these keys do nothing
         await driver.press("escape", "right_square_bracket")
         assert driver.app.wanted == "" and driver.app.is_running
+
+
+def test_the_worker_that_was_blocked_for_longer_comes_first() -> None:
+    """A long import at the start is the same finding as a line that blocks most of the time."""
+    imports, blocked = (
+        ServiceRow(slot, 100, None, lag=1.5, finding="loop blocked by a line", broken=True, blocked=seconds)
+        for slot, seconds in enumerate((0.602, 20.1))
+    )
+    text = next(column for column in SERVICE if column.key == "trouble").text
+    assert [text(row, Store()) for row in sorted((imports, blocked), key=lambda row: row.trouble, reverse=True)] == [
+        "✗ 20.1s loop blocked by a line",
+        "✗ 602ms loop blocked by a line",
+    ]

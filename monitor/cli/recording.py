@@ -229,11 +229,16 @@ def compare(a: str, b: str, conditions: tuple[str, ...], skip: float, as_json: b
     )
     for one in unknown:
         say(f"--fail-if {one.text}: {one.figure.key} is not known in both")
-    for one in failed:
-        line = next(line for line in found.lines if line.figure is one.figure)
-        say(f"failed: {one.text} ({one.figure.text(line.a)} → {one.figure.text(line.b)})")
+    for one in parsed:
+        if one not in unknown:
+            line = next(line for line in found.lines if line.figure is one.figure)
+            verdict = "failed" if one in failed else "passed"
+            say(f"{verdict}: {one.text} ({one.figure.text(line.a)} → {one.figure.text(line.b)})")
     for frame, change in grown:
         say(f"failed: {frame.described(change)}")
+    for frame in of_frames:
+        if frame.text not in texts:
+            say(f"passed: {frame.text}")
     return 1 if failed or unknown or grown else 0
 
 

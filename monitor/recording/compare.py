@@ -39,6 +39,13 @@ class Figure:
         return _TEXTS[self.unit](value)
 
 
+def _number(value: float | None) -> str:
+    """A mean below 100 gets a decimal: rounded, both could contradict the change that is printed beside them."""
+    if value is None or value == round(value) or value >= 99.95:
+        return fmt.count(value)
+    return f"{value:.1f}"
+
+
 _TEXTS: dict[str, Callable[[float | None], str]] = {
     "s": fmt.duration,
     "bytes": fmt.size,
@@ -46,7 +53,7 @@ _TEXTS: dict[str, Callable[[float | None], str]] = {
     "1/s": lambda value: fmt.UNKNOWN if value is None else f"{fmt.rate(value)}/s",
     "1/min": lambda value: fmt.UNKNOWN if value is None else f"{fmt.rate(value)}/min",
     "bytes/min": lambda value: fmt.UNKNOWN if value is None else f"{fmt.size(value)}/min",
-    "": fmt.count,
+    "": _number,
 }
 
 FIGURES: tuple[Figure, ...] = (

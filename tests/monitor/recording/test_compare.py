@@ -239,3 +239,10 @@ def test_too_short(tmp_path):
     path = record(tmp_path / "a", ticks=3, moments=False).path
     with pytest.raises(UsageError, match="too short to be compared: 2"):
         figures(path, skip=2)
+
+
+def test_a_mean_of_few_tasks_fits_the_change_beside_it():
+    text = next(figure for figure in FIGURES if figure.key == "tasks_mean").text
+    assert [text(value) for value in (4.4, 2.9, 3.0, 0.0, 250.4, 1_240_000, None)] == [
+        "4.4", "2.9", "3", "0", "250", "1.24M", "–",
+    ]  # fmt: skip

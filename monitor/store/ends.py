@@ -7,10 +7,14 @@ from heapq import merge
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from monitor.store.model import EndedTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from monitor.store.model import Task
 
 MOST_ENDED = 1000
 MOST_FAILED = 200
@@ -71,3 +75,15 @@ class Ends:
     def __reversed__(self) -> Iterator[EndedTask]:
         newest = merge(reversed(self._failed), reversed(self._others), key=_ORDER, reverse=True)
         return (end for _, end in newest)
+
+
+def at_its_end(task: Task, end: EndedTask) -> Task:
+    """Return a task with the figures of its end; those that the end leaves unknown stay as they were last seen."""
+    return replace(
+        task,
+        label=end.label or task.label,
+        steps=task.steps if end.steps is None else end.steps,
+        busy=task.busy if end.busy is None else end.busy,
+        scheduled=task.scheduled if end.scheduled is None else end.scheduled,
+        max_step=task.max_step if end.max_step is None else end.max_step,
+    )

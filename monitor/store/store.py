@@ -150,7 +150,8 @@ class Store(State):
         self.left = tick.left
         for row in tick.tasks:
             if row.state >= protocol.ENDED:
-                self.forget(row.id)
+                self.tasks.end(row)
+                self.details.pop(row.id, None)
             elif row.state >= 0:
                 self.tasks.apply_row(row, self.now, self.tables)
         if tick.loops:

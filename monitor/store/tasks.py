@@ -123,6 +123,15 @@ class Tasks(dict[int, Task]):
             if not siblings:
                 del self._children[task.parent]
 
+    def end(self, row: TaskRow) -> None:
+        """Remove a task that has ended. Views that still show it get the figures of its last row."""
+        task, borrowed = self.get(row.id), row.id in self._borrowed
+        self.forget(row.id)
+        if task is not None and not borrowed:
+            state = task.state
+            task.take_row(row)
+            task.state = state
+
     def apply_facts(self, row: TaskStaticRow, tables: Tables, now: float) -> None:
         """Apply the facts that do not change, except the name."""
         facts: dict[str, Any] = {

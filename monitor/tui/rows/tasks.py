@@ -6,9 +6,11 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from monitor import formatting as fmt
 from monitor.store.column import Column
 from monitor.store.columns import GLYPHS, GROUPS, TASKS
 from monitor.store.end_rows import EndRow
+from monitor.store.ends import at_its_end
 from monitor.store.groups import Group, groups
 from monitor.store.lineage import awaiters
 from monitor.store.model import Site, Task
@@ -29,7 +31,7 @@ TREE_NAME = 34
 DEEPEST = 12
 """Deepest indentation of the tree: names need room."""
 
-OF_ENDED = {"state": f"{GLYPHS['ended']} ended", "age": "", "share": "", "idle": "", "waiting_on": ""}
+OF_ENDED = {"state": f"{GLYPHS['ended']} ended", "share": "", "idle": "", "waiting_on": ""}
 """Cells of a task that ended since the last `arrange`: no figures of the present."""
 
 
@@ -84,8 +86,12 @@ class TaskRows(Rows[Task]):
         return dict(zip(map(_ID, self.rows), range(len(self.rows)), strict=True))
 
     def now(self, row: Task) -> Task:
-        """Looks the task up again: a renamed task is a new object with the same id."""
-        return self.store.tasks.get(row.id, row)
+        """Looks the task up again: a renamed task is a new object. One that ended gets its final figures."""
+        live = self.store.tasks.get(row.id)
+        if live is not None:
+            return live
+        end = self.store.ended.of(row.id)
+        return row if end is None else at_its_end(row, end)
 
     def cells(self, index: int, columns: Sequence[Column[Any]]) -> list[Part]:
         """Marks an ended task, whose last state is no longer true."""
@@ -93,7 +99,10 @@ class TaskRows(Rows[Task]):
         cells = with_coroutine(super().cells(index, columns), columns, row)
         if row.id in self.store.tasks:
             return cells
-        return [(OF_ENDED.get(column.key, text), style) for column, (text, style) in zip(columns, cells, strict=True)]
+        end = self.store.ended.of(row.id)
+        age = "" if end is None or end.age is None else fmt.duration(end.age)
+        texts = {**OF_ENDED, "age": age}
+        return [(texts.get(column.key, text), style) for column, (text, style) in zip(columns, cells, strict=True)]
 
     def style(self, row: Task, key: str) -> str:
         """Colours by state and load."""

@@ -52,6 +52,34 @@ def test_a_row_that_stays_for_a_task_that_has_ended_does_not_say_that_it_runs():
     assert {told[key] for key in ("age", "share", "idle", "waiting_on")} == {""}
 
 
+def test_a_row_that_stays_for_a_task_that_has_ended_has_the_figures_of_its_end():
+    store = Store()
+    running = tick(tasks=[[1, 0, 1, 193_000, 0, 193_000], [2, 0, 1, 193_000, 0, 193_000]])
+    facts = [[number, "Task-7", 3, 1, 0, None, 0, 0, 0] for number in (1, 2)]
+    for frame in (hello(), static(tasks=facts), running):
+        store.apply(frames.decode(msgspec.json.encode(frame)))
+    rows = TaskRows(store)
+    rows.arrange(store)
+
+    def said(number: int, *keys: str) -> list[str]:
+        index = rows.index(number)
+        assert index is not None
+        told = {column.key: text for column, (text, _) in zip(TASKS, rows.cells(index, TASKS), strict=True)}
+        return [told[key] for key in keys]
+
+    last = tick(tasks=[[1, 3, 2, 401_000, 0, 400_000], [2, 9, 2, 401_000, 0, 400_000]])
+    store.apply(frames.decode(msgspec.json.encode(last)))
+    for number in (1, 2):  # the second one in a state of a newer probe; its end is one of too many for an event
+        assert said(number, "state", "busy", "max_step", "steps", "age") == ["■ ended", "401ms", "400ms", "2", ""]
+    figures = {"age": 433_000, "busy": 402_000, "steps": 3, "max_step": 399_000}
+    end = event(1, "task_ended", task=1, name="Task-7", coro="worker", outcome="done", label="GET /cpu", **figures)
+    store.apply(frames.decode(msgspec.json.encode(end)))
+    told = said(1, "state", "busy", "max_step", "steps", "age", "label")
+    assert told == ["■ ended", "402ms", "399ms", "3", "433ms", "GET /cpu"]
+    store.apply(frames.decode(msgspec.json.encode(event(2, "task_ended", task=2, name="Task-8", coro="worker"))))
+    assert said(2, "busy", "max_step", "steps", "age") == ["401ms", "400ms", "2", ""]  # what the end leaves unknown
+
+
 def test_when_something_ended_is_told_by_the_clock_once_nothing_comes_any_more():
     store = Store()
     end = event(1, "task_ended", task=1, name="job", coro="job", outcome="failed")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from monitor import formatting as fmt
 from monitor.store.column import Attribute, Column, figure
 from monitor.store.labels import canceller_text, site_text, when
-from monitor.store.task_names import who
+from monitor.store.task_names import who, words
 from probes.base import protocol
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def _blocker(group: BlockingLine, _store: Store) -> str:
     if not group.callbacks:
         return ""
     last = group.callbacks[-1]
-    return who(None, last.name, last.callback)  # the last of many; the label has a column of its own
+    known = words(last.name, last.callback.removesuffix("()"), None)
+    return who(None, last.name, last.callback, None if known else last.label)  # it has a column of its own, too
 
 
 TASKS: tuple[Column[Task], ...] = (

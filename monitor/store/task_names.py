@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SHORT_NAME = 16
 """Longest name of a coroutine, in cells, that is shown with its class."""
 
+NOT_KNOWN = "?"
+"""Coroutine of a task that ended in its eager first step, in Python 3.12.0 and 3.12.1."""
+
 _GIVEN = re.compile(r"Task-\d+")
 
 
@@ -58,6 +61,8 @@ def who(number: int | None, name: str | None, what: str | None, label: str | Non
 
 
 def _coroutine(coro: str) -> str:
+    if coro == NOT_KNOWN:
+        return ""
     short = coro.rpartition("<locals>.")[2]
     short = short if len(short) <= SHORT_NAME else short.rpartition(".")[2]
     return f"{short}()" if short else ""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
 from monitor.store.cancel_text import words as cancelled
-from monitor.store.model import CancelledBy
+from monitor.store.columns import SLOW
+from monitor.store.model import CancelledBy, SlowCallback
+from monitor.store.slow_log import BlockingLine
+from monitor.store.store import Store
 from monitor.store.task_names import called, title, who
 
 
@@ -18,6 +23,7 @@ from monitor.store.task_names import called, title, who
         ("Task-7", "RequestHandler._handle_request", "_handle_request()"),
         ("Task-7", "main.<locals>.work", "work()"),
         ("Task-7", "", "Task-7"),
+        ("Task-7", "?", "Task-7"),
         ("", "work", "work()"),
         ("", "", "–"),
         ("Task-7b", "work", "Task-7b"),
@@ -48,6 +54,8 @@ def test_a_task_is_its_id_and_what_it_is_called(name: str | None, coro: str, lab
     [
         (3, "Task-7", "work()", None, "#3 work()"),
         (3, "Task-7", "work()", "GET /", "#3 GET /"),
+        (3, "Task-7", "?", "GET /", "#3 GET /"),
+        (3, "Task-7", "?", None, "#3"),
         (3, "job-7", "work()", None, "#3 job-7"),
         (3, None, "work()", None, "#3 work()"),
         (None, None, "Protocol.data_received()", None, "Protocol.data_received()"),
@@ -58,6 +66,13 @@ def test_of_whom_an_event_tells(
     task: int | None, name: str | None, what: str | None, label: str | None, shown: str
 ) -> None:
     assert who(task, name, what, label) == shown
+
+
+def test_the_blocker_of_a_line_has_its_label_where_its_coroutine_is_not_known() -> None:
+    (column,) = (column for column in SLOW if column.key == "task")
+    for what, shown in (("serve", "serve()"), ("?", "GET /cpu")):
+        slow = SlowCallback(1, 1.0, 0.4, 1, 3, "Task-7", what, (), -1, 0, label="GET /cpu")
+        assert column.text(BlockingLine(None, callbacks=deque([slow])), Store()) == shown
 
 
 def test_a_canceller_is_named_in_the_same_way() -> None:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from probes.hooks.records import LoopRecord
+from probes.base import task_facts
+from probes.hooks.records import LoopRecord, TaskRecord
 from probes.sampling import watchdog as module
 
 
@@ -43,6 +44,23 @@ def test_a_callback_of_the_program_is_one(record):
     watchdog.record_slow(record, print, None, 1.0, 0.3)
     watchdog.record_slow(record, lambda: None, None, 2.0, 0.3)
     assert [caught.duration for caught in watchdog.caught] == [0.3, 0.3]
+
+
+def test_a_slow_step_that_was_the_last_of_its_task_is_named_by_its_coroutine(record, monkeypatch):
+    record, loop = record
+
+    async def work():
+        pass
+
+    monkeypatch.setattr(task_facts, "_GET_CORO_CRASHES", True)  # as in Python 3.12.1, but for eager tasks only
+    task = loop.create_task(work(), name="Task-7")
+    loop.run_until_complete(task)
+    step = TaskRecord(task)
+    step.id, step.eager, step.label = 7, False, None
+    watchdog = module.Watchdog()
+    watchdog.record_slow(record, print, step, 1.0, 0.3)
+    (slow,) = watchdog.caught
+    assert (slow.task, slow.name, slow.callback) == (7, "Task-7", work.__qualname__)
 
 
 @pytest.mark.parametrize(("each", "beats"), [(0.0, 5), (5e-6, 5), (1e-3, 40)])

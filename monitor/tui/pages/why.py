@@ -17,14 +17,16 @@ _DETAILS = 21
 _DETAIL = re.compile(rf"  .{{{_DETAILS - 4}}}  \S")
 
 
-def why_page(store: Store, title: str, reason: Reason | None, trace: Trace | None, cells: int) -> list[Line]:
+def why_page(
+    store: Store, number: int, title: str, reason: Reason | None, trace: Trace | None, cells: int
+) -> list[Line]:
     """Builds the page; a task of which no step is recorded yet gets a sentence instead."""
     out = [line((f"Why was {title} late?", "strong")), BLANK]
     refused = refusal(store)
     if refused:
         return [*out, *refused]
     if reason is None:
-        out.append(line(("No step of this task is recorded: it has not run since recording began.", "dim")))
+        out.append(line((f"No step of this task is recorded{_why_none(store, number, trace)}.", "dim")))
     else:
         from monitor.trace.explain import BAR, bar, text_of
 
@@ -34,6 +36,16 @@ def why_page(store: Store, title: str, reason: Reason | None, trace: Trace | Non
         out += [BLANK, line((f"  {bar(reason, max(min(cells - 4, 2 * BAR), 10))}", "text"))]
         out.append(line(("  R ran   q queued   . waited   ? unknown", "dim")))
     return out + recorded_lines(trace)
+
+
+def _why_none(store: Store, number: int, trace: Trace | None) -> str:
+    task = store.tasks.get(number)
+    if task is not None and task.state_name == "running":
+        first = task.steps == 0 and task.counted is None
+        return f" yet: its {'first' if first else 'current'} step is still running"
+    if trace is None or not trace.pieces:
+        return " yet"  # the steps remembered are still on their way
+    return ": it has not run since recording began"
 
 
 def refusal(store: Store) -> list[Line]:
@@ -54,7 +66,10 @@ def recorded_lines(trace: Trace | None) -> list[Line]:
     if trace is None:
         return []
     timeline = trace.timeline
-    seconds = max(timeline.end - timeline.begin, 0) / 1e9
+    end = timeline.end
+    if timeline.begin and not timeline.left_out:  # else nothing is recorded, or nothing after the limit was reached
+        end = max(end, trace.store.now_us * 1000)  # the last event may be old, or still be on its way
+    seconds = max(end - timeline.begin, 0) / 1e9
     text = f"Recorded: the last {seconds:.0f} s."
     if timeline.overwritten or timeline.left_out:
         text += f" {timeline.overwritten + timeline.left_out:,} events were lost."

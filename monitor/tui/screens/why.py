@@ -37,4 +37,4 @@ class WhyScreen(StepsScreen):
                 self._reason = explain(
                     trace.timeline, life, trace.born(self.task_id), now=trace.waits_now(self.task_id)
                 )
-        return why_page(self.store, self.title_text, self._reason, self.looptop.steps.trace, cells)
+        return why_page(self.store, self.task_id, self.title_text, self._reason, self.looptop.steps.trace, cells)

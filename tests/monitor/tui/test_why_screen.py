@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from driver import running
-from scene import SECOND, START, everything, hello, static, tick
+from scene import SECOND, START, STATE, everything, hello, static, tick
 
 from monitor.protocol import frames
-from monitor.protocol.rows import GroupRow
+from monitor.protocol.rows import GroupRow, TaskRow, TaskStaticRow
+from monitor.store.store import Store
+from monitor.trace.collect import Trace
 from monitor.trace.events import EVENT, UNIT, Kind
-from monitor.tui.pages.why import wrapped
+from monitor.tui.pages.why import why_page, wrapped
 
 MS = 1_000_000
 
@@ -47,6 +50,8 @@ async def test_w_explains_a_task_from_the_list_and_its_page() -> None:
         assert "waited    50.0 ms  50.0 ms future at scene_app.py:18 serve ← #2 worker-0 scene_app.py:12" in text
         assert "queued    20.0 ms  behind #4 worker-2, 19.0 ms" in text
         assert "R ran   q queued   . waited   ? unknown" in text
+        await driver.tick(tick(28), seconds=2)
+        assert "Recorded: the last 6 s." in driver.text()  # until now, not until the last event that came
         await driver.press("escape")
         await driver.look()
         assert driver.source.watched["steps"] is None
@@ -54,6 +59,31 @@ async def test_w_explains_a_task_from_the_list_and_its_page() -> None:
         await driver.press("escape")
         await driver.press("w")
         assert "Why was" in driver.text()
+
+
+@pytest.mark.parametrize(
+    ("state", "ran", "counted", "pieces", "said"),
+    [
+        ("running", 0, None, 1, " yet: its first step is still running."),
+        ("running", 7, None, 1, " yet: its current step is still running."),
+        ("running", 0, START, 0, " yet: its current step is still running."),
+        ("waiting", 0, None, 1, ": it has not run since recording began."),
+        (None, 0, None, 1, ": it has not run since recording began."),
+        ("waiting", 0, None, 0, " yet."),
+    ],
+)
+def test_a_task_that_runs_its_first_step_is_not_said_to_have_run_never(
+    state: str | None, ran: int, counted: int | None, pieces: int, said: str
+) -> None:
+    store = Store()
+    store.apply(hello(capabilities=["steps"]))
+    if state is not None:
+        store.apply(frames.Static(tasks=[TaskStaticRow(7, "Task-7", 0, 1, START, counted, 0, 0, 0)]))
+        store.apply(tick(1, tasks=[TaskRow(7, STATE[state], ran, 300_000, 0, 300_000)], sites=[], waits=[]))
+    trace = Trace(store)
+    trace.pieces = pieces
+    text = "".join(part for line in why_page(store, 7, "#7 serve()", None, trace, 100) for part, _ in line.parts)
+    assert f"No step of this task is recorded{said}" in text
 
 
 def test_details_that_do_not_fit_continue_below_the_details() -> None:

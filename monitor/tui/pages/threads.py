@@ -28,14 +28,19 @@ def summary(threads: Threads, store: Store) -> list[Parts]:
     if not threads.rows:
         return [(("", "text"),), (("", "text"),)]
     others = threads.cpu - threads.cpu_of_loops
+    known = threads.seconds > 0  # shares are of the time between two looks
+
+    def share(value: float) -> str:
+        return fmt.percent(value if known else None)
+
     number = len(threads.rows) + threads.more
     first: Parts = (
         (" CPU ", "dim"),
-        (fmt.percent(threads.cpu), "strong"),
+        (share(threads.cpu), "strong"),
         ("  threads with a loop ", "dim"),
-        (fmt.percent(threads.cpu_of_loops), "strong"),
+        (share(threads.cpu_of_loops), "strong"),
         ("  others ", "dim"),
-        (fmt.percent(others), "warn" if others >= HIGH else "strong"),
+        (share(others), "warn" if others >= HIGH else "strong"),
         (f"  {fmt.several(number, 'thread')}" + (f", {threads.more} not shown" if threads.more else ""), "dim"),
     )
     busiest = threads.busiest_other()

@@ -36,7 +36,9 @@ async def test_a_busy_thread_is_obvious_and_opens() -> None:
         await driver.press("0")
         assert "No look at the threads yet" in driver.text()
         assert driver.source.watched["threads"] == 1
-        await driver.tick(look(1), look(2), seconds=2)
+        await driver.tick(look(1))
+        assert " CPU –  threads with a loop –  others –  3 threads" in driver.text()
+        await driver.tick(look(2), seconds=2)
         rows = driver.screen()
         assert any("CPU 129%" in row and "others" in row for row in rows), driver.text()
         assert any(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from monitor import formatting as fmt
 from monitor.store.column import Column
 from monitor.store.columns import GLYPHS, GROUPS, TASKS
-from monitor.store.end_rows import EndRow
+from monitor.store.end_rows import EndRow, UnhandledRow
 from monitor.store.ends import at_its_end
 from monitor.store.groups import Group, groups
 from monitor.store.lineage import awaiters
@@ -36,16 +36,20 @@ OF_ENDED = {"state": f"{GLYPHS['ended']} ended", "share": "", "idle": "", "waiti
 
 
 def with_coroutine(cells: list[Part], columns: Sequence[Column[Any]], row: Task | EndRow) -> list[Part]:
-    """Names a task after its label or coroutine if asyncio named it and there is no room for the column that has it."""
+    """Names a task that asyncio named by its coroutine, or by its label where there is no room for that column.
+
+    Also beside the column of its coroutine: which columns fit differs, and a task has one name on all screens.
+    """
     keys = [column.key for column in columns]
     if "name" not in keys:
         return cells
     number = keys.index("name")
-    name = called(row.name, row.coro)
+    coro = row.entry.coro if isinstance(row, UnhandledRow) else row.coro
+    name = called(row.name, coro)
     if row.label and "label" not in keys and name != row.name:
         style = cells[number][1]
         cells[number] = (row.label, label_style(row.label) if style == "strong" else style)
-    elif "coro" not in keys:
+    else:
         cells[number] = (name, cells[number][1])
     return cells
 

@@ -1,18 +1,19 @@
 """What a narrow screen keeps: what a task runs, where asyncio named it, and the titles of the tabs."""
 
 import msgspec
-from fake_probe import hello, static, tick
+from fake_probe import event, hello, static, tick
 
 from monitor.protocol import frames
-from monitor.store.columns import TASKS
+from monitor.store.columns import ENDED, TASKS
 from monitor.store.store import Store
 from monitor.tui.main_screens import MAIN
+from monitor.tui.rows.ended import EndedRows
 from monitor.tui.rows.tasks import TaskRows
 from monitor.tui.widgets import tabs
 from monitor.tui.widgets.column_layout import lay_out
 
 
-def test_the_coroutine_stands_in_for_the_name_only_where_it_has_no_column():
+def test_a_task_has_one_name_live_and_ended_whichever_columns_fit():
     store = Store()
     facts = static()
     facts["tasks"][0][1] = "Task-1"
@@ -21,11 +22,24 @@ def test_the_coroutine_stands_in_for_the_name_only_where_it_has_no_column():
     rows = TaskRows(store)
     rows.arrange(store)
     index = rows.index(1)
-    for cells, name in ((78, "main()"), (118, "main()"), (198, "Task-1")):
-        layout = [column for column, _ in lay_out(TASKS, cells)]
-        at = [column.key for column in layout].index("name")
-        assert rows.cells(index, layout)[at][0] == name
-        assert ("coro" in {column.key for column in layout}) == (name == "Task-1")
+    store.apply(
+        frames.decode(msgspec.json.encode(event(1, "task_ended", task=9, name="Task-9", coro="main", outcome="done")))
+    )
+    store.apply(frames.decode(msgspec.json.encode(event(2, "unhandled", message="Exception in callback x()"))))
+    ended = EndedRows(store)
+    ended.arrange(store)
+    shown = set()
+    for cells in (78, 118, 198):
+        for source, columns, row, name in (
+            (rows, TASKS, index, "main()"),
+            (ended, ENDED, 1, "main()"),
+            (ended, ENDED, 0, "–"),  # it names no task
+        ):
+            layout = [column for column, _ in lay_out(columns, cells)]
+            keys = [column.key for column in layout]
+            assert source.cells(row, layout)[keys.index("name")][0] == name
+            shown.add(("coro" in keys, name))
+    assert len(shown) == 4  # beside the column of the coroutine, and without it
 
 
 def test_numbers_alone_are_no_tabs():

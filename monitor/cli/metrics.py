@@ -74,6 +74,9 @@ def metrics(
     wanted = (*targets, *placed_all(f"@{name}" for name in names))
     if not wanted:
         raise UsageError("no TARGET", "give a pid, @NAME or HOST:PORT, or --match NAME")
+    if once and (prometheus or otlp):
+        given = "--prometheus" if prometheus else "--otlp"
+        raise UsageError(f"--once prints the metrics and ends, {given} is for metrics that go on", "give one of them")
     if (logs or spans) and not otlp:
         raise UsageError("--logs and --spans are pushed as OTLP", "give --otlp URL as well")
     collector = Collector(Members(wanted), Connector(token_file), top, logs=logs, spans=spans is not None)

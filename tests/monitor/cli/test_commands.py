@@ -107,6 +107,8 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["run", "--listen", "7777", "nope.py"], USAGE, "is not an address to listen on"),
         (["run", "--python", "/none", "-m", "x"], USAGE, "no such interpreter: /none"),
         (["samples", "run", "nope"], USAGE, "nope"),
+        (["metrics", "@a", "--once", "--prometheus", "127.0.0.1:0"], USAGE, "--once prints the metrics and ends, --prom"),
+        (["metrics", "@a", "--once", "--otlp", "http://127.0.0.1:1"], USAGE, "--once prints the metrics and ends, --otlp"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_a_status(run, runtime_dir, args, status, words):

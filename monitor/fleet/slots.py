@@ -25,6 +25,7 @@ LONGEST = 80
 """Characters of the TARGET in the name of a file."""
 KEPT = 7 * 86_400.0
 """Seconds after which a file that has not changed is removed."""
+_OF_PARENT = re.compile(r"workers-(?P<identity>(?P<pid>[0-9]+)-[0-9]+)\.json")
 
 
 class _Facts(NamedTuple):
@@ -70,11 +71,9 @@ class Slots:
         self._saved = noted
         with suppress(OSError):
             made = path.with_suffix(f".{os.getpid()}")
+            made.touch(mode=0o600)
             made.write_text(json.dumps(noted))
             made.replace(path)
-            for other in path.parent.glob("workers-*"):
-                if time.time() - other.stat().st_mtime > KEPT:
-                    other.unlink()
 
     def _path(self, processes: Sequence[str]) -> Path | None:
         """The file of this set: the same for a parent's pid and the name that its workers share."""
@@ -86,11 +85,25 @@ class Slots:
             self._identities[process] = facts.identity
             parents.add(facts.parent)
         directory = own_directory()
+        if directory is not None:
+            _tidy(directory)
         if directory is None or not parents:
             return None
         parent = _facts(str(parents.pop())) if len(parents) == 1 and 1 not in parents else None
         key = parent.identity if parent is not None else re.sub(r"\W", "_", self._target)[:LONGEST]
         return directory / f"workers-{key}.json"
+
+
+def _tidy(directory: Path) -> None:
+    """Remove the files of parents that have gone, and those that have not changed for long."""
+    with suppress(OSError):
+        for path in directory.glob("workers-*"):
+            parent = _OF_PARENT.fullmatch(path.name)
+            facts = _facts(parent["pid"]) if parent is not None else None
+            gone = parent is not None and (facts is None or facts.identity != parent["identity"])
+            with suppress(FileNotFoundError):  # another command was faster
+                if gone or time.time() - path.stat().st_mtime > KEPT:
+                    path.unlink()
 
 
 def _facts(process: str) -> _Facts | None:

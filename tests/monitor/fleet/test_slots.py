@@ -41,6 +41,13 @@ def test_later_commands_take_the_slots_of_those_that_saw_a_replacement(monkeypat
         there.append(d := start())
         assert slots(watching) == {a: 0, d: 1, c: 2}
         (file,) = noted()
+        assert file.stat().st_mode & 0o777 == 0o600
+        ended, reused, named = (folder / f"workers-{key}.json" for key in ("4194305-7", f"{os.getpid()}-7", "_other"))
+        for path in (ended, reused, named):
+            path.write_text("{}")
+        assert slots(Members(["@api"])) == {a: 0, d: 1, c: 2}
+        assert set(noted()) == {file, named}, "those of a parent that has gone are removed"
+        named.unlink()
         for target in ("@api", str(os.getpid())):
             assert slots(Members([target])) == {a: 0, d: 1, c: 2}, target
         there.append(e := start())

@@ -142,6 +142,13 @@ def _folders(environ: Mapping[str, str]) -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
+def searched(environ: Mapping[str, str] | None = None) -> str:
+    """The folders in which boxes are looked for, and what decides that, for messages."""
+    environ = os.environ if environ is None else environ
+    decides = "set by LOOPTOP_DIR" if environ.get("LOOPTOP_DIR") else "LOOPTOP_DIR names another folder"
+    return f"{', '.join(map(str, _folders(environ)))} ({decides})"
+
+
 def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
     """Return the box of `@NAME` (the newest), of a pid, or a file. Raises UsageError."""
     path = Path(target)
@@ -156,7 +163,8 @@ def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
         if target in (f"@{box.heading.name}", str(box.heading.pid)):
             return box
     names = ", ".join(dict.fromkeys(f"@{box.heading.name}" for box in boxes))
-    raise UsageError(f"no black box of {target}", f"there is {names}" if names else "no program left one")
+    what = f"there is {names}" if names else "no program left one"
+    raise UsageError(f"no black box of {target}", f"{what} in {searched(environ)}")
 
 
 def inspect(path: Path, owner: int | None = None) -> Box:

@@ -35,7 +35,7 @@ def postmortem(target: str | None, as_json: bool) -> int:
     if target is None:
         via = command_given()
         if via is None:
-            _print_list(boxes.dead(), as_json)
+            _print_list(boxes.dead(), as_json, boxes.searched())
             return 0
         from monitor.attach import boxes_elsewhere
 
@@ -53,13 +53,13 @@ def postmortem(target: str | None, as_json: bool) -> int:
         return _open(box, path, as_json, via)
 
 
-def _print_list(found: list[Box], as_json: bool) -> None:
+def _print_list(found: list[Box], as_json: bool, searched: str = "") -> None:
     from monitor.plain import postmortem as plain
 
     def lines(width: int, colour: bool) -> list[str]:
         from monitor.plain.dead_programs import listing  # tables are drawn with Rich, and JSON is not
 
-        return listing(found, width, colour)
+        return listing(found, width, colour, searched)
 
     print_object(as_json, lambda: plain.listing_object(found), lines)
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from monitor.attach.boxes import Box
 
 
-def listing(boxes: Sequence[Box], width: int, colour: bool) -> list[str]:
-    """What `looptop postmortem` prints."""
+def listing(boxes: Sequence[Box], width: int, colour: bool, searched: str = "") -> list[str]:
+    """What `looptop postmortem` prints. `searched`: the folders, if they are known, to name them if there is none."""
     if not boxes:
-        return ["no program left a black box"]
+        return [f"no program left a black box in {searched}" if searched else "no program left a black box"]
     return table(boxes, HEADINGS, width, colour)
 
 

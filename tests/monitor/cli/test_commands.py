@@ -47,6 +47,10 @@ def one_line(err):
     return err.removeprefix("looptop: ").rstrip("\n")
 
 
+def test_no_box_at_all(run, runtime_dir):
+    assert run("postmortem")[:2] == (0, f"no program left a black box in {runtime_dir} (set by LOOPTOP_DIR)\n")
+
+
 # tasks
 
 
@@ -109,6 +113,7 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["samples", "run", "nope"], USAGE, "nope"),
         (["metrics", "@a", "--once", "--prometheus", "127.0.0.1:0"], USAGE, "--once prints the metrics and ends, --prom"),
         (["metrics", "@a", "--once", "--otlp", "http://127.0.0.1:1"], USAGE, "--once prints the metrics and ends, --otlp"),
+        (["postmortem", "4194304"], USAGE, "no black box of 4194304: no program left one in /"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_a_status(run, runtime_dir, args, status, words):

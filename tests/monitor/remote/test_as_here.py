@@ -123,7 +123,8 @@ def test_programs_that_died(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "boxed (pid" in text[2] and "job-3" in text[1]
     status, out, err = run("postmortem", "@nobody", "--via", via)
     assert (status, out) == (2, "")
-    assert err.endswith("no black box of @nobody: there is @boxed\n") and err.count("\n") == 1
+    assert err.endswith(f"no black box of @nobody: there is @boxed in {folder} (set by LOOPTOP_DIR)\n")
+    assert err.count("\n") == 1
     (choice,) = home.recordings()
     assert choice.cells["program"].endswith("boxed.py run") and "ended without a word" in choice.about[1]
     opened = home.open("recordings", choice.key)

@@ -102,7 +102,11 @@ def _black_box(target: str, environ: Mapping[str, str]) -> str | None:
         box = boxes.find(target, environ)
     except UsageError:
         return None
-    return f"it has ended: looptop postmortem {target}" if not box.alive else None
+    if box.alive:
+        return None
+    # A name may be that of a program that runs without a probe, too.
+    ended = "the last of that name ended" if target.startswith("@") else "it has ended"
+    return f"{ended}: looptop postmortem {target}"
 
 
 def _of_pid(pid: int, environ: Mapping[str, str], inject: Callable[[int], Address] | None) -> Address:

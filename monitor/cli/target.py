@@ -19,6 +19,7 @@ from monitor.guard import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from monitor.attach.boxes import Box
     from monitor.attach.injector import Injector
     from monitor.attach.target_connector import TargetConnector
     from monitor.fleet.members import Members
@@ -153,7 +154,10 @@ def recording_of(target: str, at: str | None = None) -> Path | None:
 
 
 def _refuse_ended(target: str) -> None:
-    """Raise ConnectError if all that is left of a program is its black box, which this command takes as a recording."""
+    """Raise ConnectError if all that is known of a program is its black box, which this command takes as a recording.
+
+    A name may be that of a program that runs without a probe, too.
+    """
     from monitor.attach import boxes
     from monitor.fleet.expansion import members_now
 
@@ -166,11 +170,31 @@ def _refuse_ended(target: str) -> None:
         return
     if Path(f"/proc/{target}").exists() if is_pid else members_now(target):
         return
-    command = click.get_current_context().info_name
-    raise ConnectError(
-        f"{target} has ended ({box.how})",
-        f"looptop {command} {shlex.quote(str(box.path))}, or looptop postmortem {target}",
-    )
+    look = f"looptop {click.get_current_context().info_name} {shlex.quote(str(box.path))}"
+    if is_pid:
+        raise ConnectError(f"{target} has ended ({box.how})", f"{look}, or looptop postmortem {target}")
+    raise ConnectError(f"no running program is called {target}", _instead_of(box, look))
+
+
+def _instead_of(box: Box, look: str) -> str:
+    """The next step where nothing but a black box has the name that is asked for; `look`: how to read that."""
+    from monitor.attach.find import process_started
+    from monitor.attach.programs import programs
+
+    heading = box.heading
+    if heading.started and process_started(heading.pid, heading.started):
+        return f"process {heading.pid} was, and has no probe now: looptop attach {heading.pid}"
+    last = f"the last of that name was {heading.pid} ({box.how}): {look}"
+    same = [
+        str(one.pid)
+        for one in programs()
+        if one.name is None and one.watchable and heading.program and one.command.endswith(f" {heading.program}")
+    ]
+    if len(same) == 1:
+        return f"process {same[0]} runs the same command without a probe: looptop attach {same[0]}; {last}"
+    if same:
+        return f"processes {', '.join(same)} run the same command without a probe: looptop attach PID; {last}"
+    return f"{last}; one that runs without a probe: looptop attach PID (looptop ps lists them)"
 
 
 locals_option = click.option(

@@ -7,14 +7,21 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_probe
 import pytest
 from fake_probe import announce, behind_token, event, eventually, hello, serve, well
+from psutil import Process
 
 from monitor import guard
+from monitor.attach import boxes, programs
 from monitor.cli import attaching, launching, main
 from monitor.errors import NO_CONNECTION, USAGE
+from probes.base import protocol
+from probes.blackbox import ring
+
+LAST = "the last of that name was 4194304 (killed by SIGSEGV): looptop tasks BOX"
 
 
 @pytest.fixture
@@ -52,6 +59,44 @@ def test_no_box_at_all(run, runtime_dir):
 
 
 # tasks
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, f"{LAST}; one that runs without a probe: looptop attach PID (looptop ps lists them)"),
+        (
+            {"program": "svc.py --port 80"},
+            f"process 12 runs the same command without a probe: looptop attach 12; {LAST}",
+        ),
+        ({"program": "-m svc"}, f"processes 14, 15 run the same command without a probe: looptop attach PID; {LAST}"),
+        ({"pid": None}, "process OWN was, and has no probe now: looptop attach OWN"),
+    ],
+    ids=["unknown", "one", "several", "itself"],
+)
+def test_a_name_that_only_a_box_has(run, runtime_dir, monkeypatch, facts, words):
+    listed = [
+        SimpleNamespace(pid=11, name="other", watchable=True, command="python svc.py --port 80"),
+        SimpleNamespace(pid=12, name=None, watchable=True, command="python svc.py --port 80"),
+        SimpleNamespace(pid=13, name=None, watchable=True, command="python svc.py --port 81"),
+        SimpleNamespace(pid=14, name=None, watchable=True, command="python -m svc"),
+        SimpleNamespace(pid=15, name=None, watchable=True, command="python3.12 -u -m svc"),
+        SimpleNamespace(pid=16, name=None, watchable=False, command="python -m svc"),
+    ]
+    monkeypatch.setattr(programs, "programs", lambda: listed)
+    facts = {"pid": 4194304, "name": "svc", "session": "0" * 32, "started": Process().create_time(), **facts}
+    facts["pid"] = facts["pid"] or os.getpid()
+    runtime_dir.mkdir(mode=0o700, exist_ok=True)
+    path = runtime_dir / protocol.box_name(facts["name"], facts["pid"], facts["session"])
+    ring.Ring(str(path), 32 << 10, facts, 0).close(remove=False)
+    boxes.note_status(boxes.inspect(path), -signal.SIGSEGV)
+    status, out, err = run("tasks", "@svc")
+    assert (status, out) == (NO_CONNECTION, "")
+    words = words.replace("BOX", str(path)).replace("OWN", str(os.getpid()))
+    assert one_line(err) == f"no running program is called @svc: {words}"
+    if facts["pid"] == 4194304:
+        err = one_line(run("tasks", "4194304")[2])
+        assert err.startswith(f"4194304 has ended (killed by SIGSEGV): looptop tasks {path}")
 
 
 def test_tasks(run, served):
@@ -111,8 +156,8 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["run", "--listen", "7777", "nope.py"], USAGE, "is not an address to listen on"),
         (["run", "--python", "/none", "-m", "x"], USAGE, "no such interpreter: /none"),
         (["samples", "run", "nope"], USAGE, "nope"),
-        (["metrics", "@a", "--once", "--prometheus", "127.0.0.1:0"], USAGE, "--once prints the metrics and ends, --prom"),
-        (["metrics", "@a", "--once", "--otlp", "http://127.0.0.1:1"], USAGE, "--once prints the metrics and ends, --otlp"),
+        (["metrics", "@a", "--once", "--prometheus", "127.0.0.1:0"], USAGE, "and ends, --prometheus is for"),
+        (["metrics", "@a", "--once", "--otlp", "http://127.0.0.1:1"], USAGE, "and ends, --otlp is for"),
         (["postmortem", "4194304"], USAGE, "no black box of 4194304: no program left one in /"),
     ],
 )

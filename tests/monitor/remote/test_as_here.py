@@ -117,7 +117,7 @@ def test_programs_that_died(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "2h00m ago" in run("postmortem", "--via", via)[1]
     status, out, err = run("tasks", "@boxed", "--via", via)
     assert (status, out) == (3, "")
-    assert err.endswith(f"it has ended: looptop postmortem @boxed --via {shlex.quote(via)}\n"), err
+    assert err.endswith(f"the last of that name ended: looptop postmortem @boxed --via {shlex.quote(via)}\n"), err
     last = run("postmortem", "@boxed", "--json", "--via", via)
     text = run("postmortem", place.join("@boxed", via))
     assert "boxed (pid" in text[2] and "job-3" in text[1]

@@ -170,9 +170,10 @@ def _refuse_ended(target: str) -> None:
         return
     if Path(f"/proc/{target}").exists() if is_pid else members_now(target):
         return
-    look = f"looptop {click.get_current_context().info_name} {shlex.quote(str(box.path))}"
+    command = click.get_current_context().info_name
+    look = f"looptop {command} {shlex.quote(str(box.path))}, or looptop postmortem {target}"
     if is_pid:
-        raise ConnectError(f"{target} has ended ({box.how})", f"{look}, or looptop postmortem {target}")
+        raise ConnectError(f"{target} has ended ({box.how})", look)
     raise ConnectError(f"no running program is called {target}", _instead_of(box, look))
 
 

@@ -21,7 +21,7 @@ from monitor.errors import NO_CONNECTION, USAGE
 from probes.base import protocol
 from probes.blackbox import ring
 
-LAST = "the last of that name was 4194304 (killed by SIGSEGV): looptop tasks BOX"
+LAST = "the last of that name was 4194304 (killed by SIGSEGV): looptop tasks BOX, or looptop postmortem @svc"
 
 
 @pytest.fixture

@@ -21,9 +21,10 @@ def terminal(folder: Path, *words: str) -> PseudoTerminal:
 def select_parent(connect: PseudoTerminal) -> None:
     """Move to the first row. A worker may have been listed before its parent, and then the cursor stays on it."""
     for _ in range(10):
-        connect.press("j")  # so that the row is drawn again
-        connect.press("\x1b[H")
         with suppress(AssertionError):
+            connect.press("j")  # what is below the table changes, and is drawn again when the cursor is back
+            connect.until("\x1b[", 6)
+            connect.press("\x1b[H")
             return connect.until("shows its 2 workers", 6)
     raise AssertionError("the row of the parent does not come")
 

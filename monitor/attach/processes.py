@@ -44,13 +44,18 @@ class Processes:
         return [str(pid)] if _alive(pid) else []
 
 
+def stat_of(pid: int | str) -> list[str]:
+    """The fields of /proc/PID/stat, from the state on (proc_pid_stat(5)). Raises OSError."""
+    return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+
+
 def image_of(pid: int) -> tuple[str, str] | None:
     """What changes when a process executes another program under the same pid; None if that cannot be read.
 
     Where its code and its stack begin: the kernel chooses the latter anew.
     """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        fields = stat_of(pid)
         code, stack = fields[23], fields[25]
     except (OSError, IndexError):
         return None

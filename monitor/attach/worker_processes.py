@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from monitor.attach.processes import stat_of
+
 _POLL = "anon_inode:[eventpoll]"
 _INODE = re.compile(r"^tfd:.* ino:([0-9a-f]+)", re.M)
 _INTERPRETER = re.compile(r"(?:^|/)(?:python|pypy)[^/]*$")
@@ -99,7 +101,7 @@ def _start(pid: int) -> float | None:
         except psutil.Error:
             return None
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        fields = stat_of(pid)
         ticks = int(fields[19])
     except (OSError, IndexError, ValueError):
         return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from pathlib import Path
+
+from monitor.attach.processes import stat_of
 
 _GET_INFO = 0xC040FF0B  # PIDFD_GET_INFO with a struct of 64 bytes
 _EXIT = 1 << 3  # PIDFD_INFO_EXIT, from Linux 6.15 on
@@ -62,6 +63,6 @@ class End:
     def _stat(self) -> list[str]:
         """Fields of /proc/PID/stat, from the state on; none once it has been reaped."""
         try:
-            return Path(f"/proc/{self._pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            return stat_of(self._pid)
         except OSError:
             return []

@@ -11,13 +11,14 @@ import os
 import re
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.attach.find import own_directory
+from monitor.attach.processes import stat_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 LARGEST = 1 << 20
 """Bytes of the largest file that is read."""
@@ -111,7 +112,7 @@ def _facts(process: str) -> _Facts | None:
     if not (process.isascii() and process.isdigit()):
         return None
     try:
-        fields = Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        fields = stat_of(process)
         return _Facts(int(fields[1]), f"{process}-{fields[19]}")
     except (OSError, IndexError, ValueError):
         return None

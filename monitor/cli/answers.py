@@ -106,13 +106,19 @@ def answers(
 
     there = members.scan()
     found = each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: connect.entering(one.target))
+    answered = _answered(there, found)
+    if not answered:
+        raise ConnectError("no process of the set answered", "looptop ps lists what runs here")
+    return [member for member in there if member.worker in answered], answered
+
+
+def _answered(there: Sequence[Member | Part], found: dict[int, Result | LooptopError]) -> dict[int, Result]:
+    """The answers by slot; says why the others gave none."""
     answered = {slot: one for slot, one in found.items() if not isinstance(one, LooptopError)}
     for member in there:
         if member.worker not in answered:
             say(f"worker {member.worker}: {found[member.worker]}")
-    if not answered:
-        raise ConnectError("no process of the set answered", "looptop ps lists what runs here")
-    return [member for member in there if member.worker in answered], answered
+    return answered
 
 
 def _print_recorded(
@@ -145,10 +151,7 @@ def _print(
     together: Callable[[dict[int, Result], int, bool], Sequence[str]] | None,
 ) -> int:
     """Print the answers as JSON, `{"processes": [{"pid", "worker", "problem", …}]}`, or as text. Status 3: none."""
-    answered = {slot: one for slot, one in found.items() if not isinstance(one, LooptopError)}
-    for member in there:
-        if member.worker not in answered:
-            say(f"worker {member.worker}: {found[member.worker]}")
+    answered = _answered(there, found)
 
     def objects() -> dict[str, Any]:
         listed = []

@@ -23,7 +23,7 @@ from .backend import FREE_THREADED, MOST_CHANGED, MOST_NAMED, shared
 from .records import Failure, LoopRecord, SiteCounts, TaskRecord, start_counting, tracebacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from types import CodeType
 
     from .cancellation import Canceller
@@ -355,12 +355,6 @@ def new_table() -> Table:
     """An empty table of records by their id."""
     table: Table = Table() if shared is None else type(shared.records)(TaskRecord, True)
     return table
-
-
-def keys_of(table: dict[int, TaskRecord]) -> Sequence[int]:
-    """The keys of a table of records, as they are now."""
-    native: Any = table
-    return list(table) if shared is None else memoryview(native.keys()).cast("q")
 
 
 def walk(table: dict[int, TaskRecord]) -> Iterator[TaskRecord]:

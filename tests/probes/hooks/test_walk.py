@@ -42,7 +42,7 @@ def test_records_that_come_and_go_during_a_walk(pure: str) -> None:
             assert len(met) == len(set(met))
             assert ids - gone <= set(met)
             assert len(gone & set(met)) <= 64, "those that had been taken already"
-            numbers = install.keys_of(install.records)
+            numbers = memoryview(install.records.keys()).cast("q") if install.NATIVE else list(install.records)
             assert {id(task) for task in tasks if not task.done()} <= set(numbers)
             if install.NATIVE:
                 table = install.records

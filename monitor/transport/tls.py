@@ -64,7 +64,7 @@ class TlsSocket:
             raise BlockingIOError from None
 
     def sendall(self, data: bytes) -> None:
-        """Like `socket.sendall`, encrypted."""
+        """Send all of `data`, encrypted. Raises OSError, and TimeoutError after what `settimeout` says."""
         self._sock.sendall(data)
 
     def settimeout(self, seconds: float) -> None:

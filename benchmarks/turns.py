@@ -41,6 +41,8 @@ RATE = 4.0
 """Ticks per second that a viewer asks for by default."""
 SLICES = 4
 """Slices of each worker in a round; together they are longer than the time between two ticks."""
+WARM_UP = 5
+"""Slices of each worker that are not counted; meanwhile the probe takes its first sample, once a second."""
 PLAIN, CONTROL, UNWATCHED, WATCHED, PURE = MODES = ("plain", "control", "always on", "one viewer", "pure, one viewer")
 BESIDE = (PLAIN, CONTROL, UNWATCHED, WATCHED, *peers.ALL)
 """The workloads for other tools."""
@@ -186,7 +188,7 @@ def measure(work: Work, setup: Setup) -> tuple[Ratios, str]:
                     for mode in (WATCHED, PURE):
                         for _ in range(work.arrival if mode in workers else 0):
                             workers[mode].turn(result.units)
-                    _round(workers, result.units, order, min(setup.slices, 2))
+                    _round(workers, result.units, order, WARM_UP)
                     for _ in range(crew, setup.rounds, crews):
                         result.add(_round(workers, result.units, order, setup.slices))
                 finally:

@@ -84,6 +84,8 @@ def main() -> None:
 
             def seldom(now: float, changes: Any) -> None:
                 nonlocal due
+                if changes.ended or changes.sites:  # before, each end of a task is booked by itself
+                    probe.counting.longest_unwatched = share
                 if now >= due:
                     due = now + share
                     look(now, changes)

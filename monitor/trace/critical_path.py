@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.trace.events import Kind
-from monitor.trace.parts import behind_of, wake_of
-from monitor.trace.waiting import waited_on
+from monitor.trace.parts import Part, parts_between
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from monitor.store.model import Site
     from monitor.trace.timeline import Life, Timeline
 
@@ -20,7 +19,10 @@ MOST_TASKS = 50
 
 @dataclass(slots=True)
 class Piece:
-    """A time during which the end of a task depended on one thing."""
+    """A time during which the end of a task depended on one thing.
+
+    A time in the queue is one piece for each thing it was behind, longest first, whatever ran when.
+    """
 
     task: int
     name: str
@@ -31,15 +33,22 @@ class Piece:
     end: int
 
 
-def path_of(timeline: Timeline, life: Life, since: int, until: int) -> list[Piece]:
-    """Return the critical path of a task during a time, earliest piece first. The pieces cover all of it."""
+def path_of(timeline: Timeline, life: Life, parts: Sequence[Part]) -> list[Piece]:
+    """Return the critical path of a task with these parts, earliest piece first. The pieces cover all of it.
+
+    A wait that another task ended is replaced by what that task did meanwhile.
+    """
     found: list[Piece] = []
-    todo: list[tuple[Life, int, int, int]] = [(life, since, until, 0)]
+    todo: list[tuple[Life, Sequence[Part], int]] = [(life, parts, 0)]
     while todo:
-        who, low, high, depth = todo.pop()
-        if high <= low:
-            continue
-        _walk(timeline, who, low, high, depth, found, todo)
+        who, its_parts, depth = todo.pop()
+        for part in its_parts:
+            woken = part.woken_by if part.kind == "waited" else None
+            waker = None if woken is None or woken.task == who.id else timeline.lives.get(woken.task)
+            if waker is None or not waker.steps or depth >= MOST_TASKS:
+                found += _pieces(who, part)
+            else:
+                todo += _meanwhile(timeline, waker, part.start, part.end, depth + 1)
     found.sort(key=lambda piece: (piece.start, piece.end))
     merged: list[Piece] = []
     for piece in found:
@@ -57,63 +66,32 @@ def path_of(timeline: Timeline, life: Life, since: int, until: int) -> list[Piec
     return merged
 
 
-def _walk(
-    timeline: Timeline,
-    who: Life,
-    low: int,
-    high: int,
-    depth: int,
-    found: list[Piece],
-    todo: list[tuple[Life, int, int, int]],
-) -> None:
-    """Walk back along one task from `high` to `low`; a task that ended one of its waits is walked later."""
+def _pieces(who: Life, part: Part) -> Iterator[Piece]:
+    """Yield a part of a task as pieces of a path."""
+    if part.kind != "queued" or not part.behind:
+        text = part.on.kind if part.on is not None and part.kind == "waited" else ""
+        at = part.at if part.kind in ("ran", "waited") else None
+        yield Piece(who.id, who.words, part.kind, text, at, part.start, part.end)
+        return
+    start = part.start
+    for entry in part.behind:  # together they are as long as the part
+        end = start + entry.duration
+        yield Piece(who.id, who.words, part.kind, entry.title, entry.at, start, end)
+        start = end
 
-    def add(kind: str, start: int, end: int, text: str = "", at: Site | None = None) -> None:
-        start, end = max(start, low), min(end, high)
-        if end > start:
-            found.append(Piece(who.id, who.words, kind, text, at, start, end))
 
-    steps = who.steps
-    index = bisect_left(steps, high, key=lambda step: step.start) - 1
-    cursor = high
-    if index < 0 or (steps[index].end < high and depth):
-        # It was not running at that moment: it had not begun, or what it did is unknown.
-        pass
-    elif steps[index].end < high:
-        add("waited" if who.ended is None else "unknown", steps[index].end, high)
-        cursor = steps[index].end
-    while cursor > low and index >= 0:
-        step = steps[index]
-        before = steps[index - 1].end if index else (who.born if who.born is not None else step.start)
-        before = min(before, step.start)
-        first = index == 0 and who.born is not None
-        if step.end < cursor:
-            add("unknown", step.end, cursor)
-        add("ran", step.start, min(step.end, cursor), "", timeline.line_of(step))
-        wake = wake_of(timeline, who, step, before)
-        since = before if first else wake.queued_from
-        if step.start > since:
-            behind = behind_of(timeline, step.loop, max(since, low), step.start, who.id)
-            text = behind[0].title if behind else ""
-            add("queued", since, step.start, text, behind[0].at if behind else None)
-        if first:
-            cursor = before
-            break
-        add("unknown", wake.waited_until, wake.queued_from)
-        waker = timeline.lives.get(wake.by.task) if wake.by.task and wake.by.task != who.id else None
-        start = max(before, low)
-        if wake.waited_until > start:
-            if waker is not None and waker.steps and depth < MOST_TASKS and step.kind != Kind.STEP_BORN:
-                todo.append((waker, start, min(wake.waited_until, high), depth + 1))
-            else:
-                wait = timeline.wait_that_ended(who, step.ready) if step.ready is not None else None
-                on = waited_on(wait, wake.by, False)
-                add("waited", start, wake.waited_until, on.kind, None if wait is None else wait.users)
-        cursor = before
-        index -= 1
-    if cursor > low:  # before its birth it depended on its creator
-        parent = timeline.lives.get(who.parent)
-        if parent is not None and parent.steps and depth < MOST_TASKS and who.born is not None and who.born >= cursor:
-            todo.append((parent, low, cursor, depth + 1))
-        else:
-            add("unknown", low, cursor)
+def _meanwhile(
+    timeline: Timeline, who: Life, low: int, high: int, depth: int
+) -> Iterator[tuple[Life, Sequence[Part], int]]:
+    """Yield what a task did during a time, and before its birth its creator."""
+    while True:
+        parts = parts_between(timeline, who, low, high)
+        yield who, parts, depth
+        began = parts[0].start if parts else high
+        if began <= low:
+            return
+        parent = timeline.lives.get(who.parent) if who.born is not None else None
+        if parent is None or not parent.steps or depth >= MOST_TASKS:
+            yield who, [Part("unknown", low, began)], depth
+            return
+        who, high, depth = parent, began, depth + 1

@@ -57,7 +57,7 @@ def explain(
         parts[-1].on, parts[-1].at = now
     started = parts[0].start if parts else (life.born or timeline.begin)
     end = parts[-1].end if parts else started
-    return Reason(life, started, end - started, parts, path_of(timeline, life, started, end))
+    return Reason(life, started, end - started, parts, path_of(timeline, life, parts))
 
 
 def slowest(timeline: Timeline, count: int, group: str = "", least: int = 0, *, labelled: bool = False) -> list[Life]:
@@ -101,6 +101,7 @@ def reason_object(reason: Reason) -> dict[str, Any]:
         "task": life.id,
         "name": life.name or None,
         "group": life.coro or None,
+        "label": life.label,
         "started": reason.started / 1e9,
         "age": reason.age / 1e9,
         **{kind: reason.total(kind) / 1e9 for kind in KINDS},
@@ -262,7 +263,7 @@ def _details(kind: str, parts: list[Part], call: Callable[[int, str], str]) -> l
         for part in parts:
             for entry in part.behind:
                 at = f" {line(entry.at)}" if entry.at is not None else ""
-                name = "garbage collection" if entry.what == "gc" else f"{call(entry.task, entry.name)}{at}"
+                name = f"{call(entry.task, entry.name)}{at}"
                 sums[name] = sums.get(name, 0) + entry.duration
         return [f"behind {name}, {duration(took)}" for name, took in _most(sums)]
     for part in parts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from monitor.trace.holders import Held, holders_of, is_held
 from monitor.trace.waiting import WaitedOn, WokenBy, by_callback, waited_on
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.store.model import Site
     from monitor.trace.timeline import Life, Run, Timeline
 
@@ -20,6 +22,7 @@ RESTING = 100_000
 """Nanoseconds between two runs from which on the loop counts as having waited in its selector."""
 MOST_ROUND = 10_000
 """Limit of runs examined to find when a loop last rested."""
+COLLECTION = "garbage collection"
 IDLE = "the loop itself, or no processor"
 """Stands for time in which the task was ready and nothing recorded ran."""
 MOST_BEHIND = 20
@@ -39,7 +42,7 @@ class Behind:
     @property
     def title(self) -> str:
         """What it was, and of a task which one."""
-        return f"#{self.task} {self.name}" if self.task else self.name
+        return f"#{self.task} {self.name}".rstrip() if self.task else self.name
 
 
 @dataclass(slots=True)
@@ -157,7 +160,7 @@ def behind_of(timeline: Timeline, loop: int, start: int, end: int, own: int) -> 
             site = life.code
         for key, took in (
             ((what, name, site, run.task), ended - began - collecting),
-            (("gc", "gc", None, 0), collecting),
+            (("gc", COLLECTION, None, 0), collecting),
         ):
             if took <= 0:
                 continue
@@ -180,14 +183,43 @@ def behind_of(timeline: Timeline, loop: int, start: int, end: int, own: int) -> 
 def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int | None = None) -> list[Part]:
     """Return the parts of a task's age, in order and without gaps. `until`: end for a live task (default: its end)."""
     end = life.ended if life.ended is not None else (timeline.end if until is None else until)
-    steps = life.steps
     began, cursor = _beginning(timeline, life, born, end)
     parts = [Part("unknown", began, cursor)] if cursor > began else []
+    limit = end if life.ended is not None else None
+    parts += _parts(timeline, life, life.steps, cursor, limit, held=True)
+    cursor = parts[-1].end if parts else cursor
+    if end > cursor:
+        # A task older than the ring without any event has been waiting all the time.
+        alive = life.ended is None and (bool(life.steps) or life.born is None)
+        parts.append(Part("waited" if alive else "unknown", cursor, end))
+    return parts
+
+
+def parts_between(timeline: Timeline, life: Life, low: int, high: int) -> list[Part]:
+    """Return the parts of a task during a time, without gaps up to its end; nobody is named who held anything."""
+    steps = life.steps
+    first = bisect_right(steps, low, key=lambda step: step.end)
+    steps = steps[first : bisect_left(steps, high, key=lambda step: step.start)]
+    if first:
+        cursor = low
+    else:
+        _, known = _beginning(timeline, life, None, high)
+        cursor = min(max(known, low), high)
+    parts = _parts(timeline, life, steps, cursor, high, held=False)
+    cursor = parts[-1].end if parts else cursor
+    return [*parts, Part("unknown", cursor, high)] if high > cursor else parts
+
+
+def _parts(
+    timeline: Timeline, life: Life, steps: Sequence[Run], cursor: int, limit: int | None, *, held: bool
+) -> list[Part]:
+    """Return the parts from `cursor` to the end of the last step, or to `limit`. `held`: look for holders as well."""
+    parts: list[Part] = []
     for step in steps:
         if step.end <= cursor:
             continue
         start = max(step.start, cursor)
-        if step is steps[0] and life.born is not None:  # it has not waited for anything yet
+        if step is life.steps[0] and life.born is not None:  # it has not waited for anything yet
             behind = behind_of(timeline, step.loop, cursor, start, life.id)
             if start > cursor:
                 parts.append(Part("queued", cursor, start, None, None, behind))
@@ -201,7 +233,7 @@ def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int
                 on = waited_on(wait, wake.by, by_end)
             at = None if wait is None else wait.users or wait.innermost
             part = Part("waited", cursor, wake.waited_until, at, on, [], wake.by)
-            if is_held(on):
+            if held and is_held(on):
                 part.held_by = holders_of(
                     timeline, wait, wake.by.task, part.start, part.end, lambda *of: waker_of(timeline, *of)
                 )
@@ -219,14 +251,10 @@ def parts_of(timeline: Timeline, life: Life, born: int | None = None, until: int
         if start > cursor:
             behind = behind_of(timeline, step.loop, cursor, start, life.id)
             parts.append(Part("queued", cursor, start, None, None, behind, wake.by))
-        cursor = min(max(step.end, start), end) if life.ended is not None else max(step.end, start)
+        cursor = max(step.end, start) if limit is None else min(max(step.end, start), limit)
         if cursor > start:
             at = timeline.line_of(step)
             parts.append(Part("ran", start, cursor, at, running=step.running, at_least=step.at_least))
-    if end > cursor:
-        # A task older than the ring without any event has been waiting all the time.
-        alive = life.ended is None and (bool(steps) or life.born is None)
-        parts.append(Part("waited" if alive else "unknown", cursor, end))
     return parts
 
 

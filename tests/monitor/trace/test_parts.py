@@ -229,8 +229,17 @@ def test_collection_is_told_apart_from_the_step_that_it_ran_in():
     ring.run(Kind.STEP_BORN, 0, 31, 32, 1)
     ring.end(1, 32)
     timeline = ring.timeline()
-    behind = parts_of(timeline, timeline.lives[1])[0].behind
+    reason = explain(timeline, timeline.lives[1])
+    behind = reason.parts[0].behind
     assert [(entry.what, entry.duration / MS) for entry in behind] == [("gc", 20), ("step", 10), ("loop", 1)]
+    # The path has the same shares: the whole time in the queue was not behind the collector.
+    assert [(piece.text, (piece.end - piece.start) / MS) for piece in reason.path] == [
+        *((entry.title, entry.duration / MS) for entry in behind),
+        ("", 1),
+    ]
+    text = "\n".join(text_of(reason))
+    assert "behind garbage collection, 20.0 ms" in text
+    assert "behind garbage collection 20.0 ms → #1 behind #2 10.0 ms" in text
 
 
 def test_what_was_overwritten_is_unknown():
@@ -294,6 +303,10 @@ def test_parts_and_path_cover_the_age_whatever_comes(seed):
         assert sum(part.duration for part in reason.parts) == reason.age
         assert [piece for piece in reason.path if piece.end <= piece.start] == []
         assert sum(piece.end - piece.start for piece in reason.path) == reason.age
+        for part in reason.parts:  # what it queued behind is in both, with the same durations
+            if part.kind == "queued":
+                inside = [piece for piece in reason.path if part.start <= piece.start < part.end]
+                assert [piece.end - piece.start for piece in inside] == [entry.duration for entry in part.behind]
         assert reason_object(reason)["age"] == pytest.approx(reason.age / 1e9)
 
 

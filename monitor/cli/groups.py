@@ -37,7 +37,7 @@ def groups(
     """Print the tasks of a program by coroutine and label (route, RPC method, span).
 
     For each: rate, failures, percentiles of its age, and where the time went. Counts are since the program's tasks
-    are counted, the rate is of the seconds watched. Of a recording: as they were at its end, or at a time.
+    are counted, the rate is of the seconds watched (10 at most). Of a recording: as they were at its end, or at a time.
     `--by site` counts by the line that creates the tasks instead.
     """
     if waits:

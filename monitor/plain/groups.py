@@ -111,6 +111,7 @@ def group_object(group: LabelGroup, store: Store) -> Object:
         "responses": group.responses or None,
         "errors": group.known_errors,
         "rate": rounded(group.rate(store.now)),
+        "rate_over": rounded(group.rate_over(store.now)),
         "age": {**_percentiles(group.age), "max": seconds(group.maximum())},
         "ran": {**_percentiles(group.ran), "max": seconds(group.ran.at(1.0))},
         "queued": {**_percentiles(group.queued), "max": seconds(group.queued.at(1.0))},
@@ -141,10 +142,8 @@ def group_lines(store: Store, sort: str, by_site: bool, width: int, colour: bool
     rows = chosen(store, sort, by_site)
     if not rows:
         return ["No tasks yet."]
-    since = store.label_groups.since
-    note = f"{len(rows)} {'creation sites' if by_site else 'groups'}" + (
-        "" if since is None else f", counted for {fmt.age(store.now - since)}"
-    )
-    lines = [*table(rows, of_columns(LABEL_GROUPS, store), width, colour), "", f"{note}; █ ran ▓ queued ░ waited"]
+    number = fmt.several(len(rows), "creation site" if by_site else "group")
+    notes = ", ".join(filter(None, (number, store.label_groups.periods(store.now))))
+    lines = [*table(rows, of_columns(LABEL_GROUPS, store), width, colour), "", f"{notes}; █ ran ▓ queued ░ waited"]
     session = store.session
     return [*lines, WHILE_WATCHED] if session is not None and session.hooks not in ("", "C") else lines

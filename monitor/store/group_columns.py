@@ -47,7 +47,15 @@ LABEL_GROUPS: tuple[Column[LabelGroup], ...] = (
         descending=False,
     ),
     figure("live", "Live", 6, "live tasks", fmt.count, lambda g, s: g.live),
-    figure("rate", "/s", 6, "ends per second, of the last 10 s", fmt.rate, lambda g, s: g.rate(s.now), unit="1/s"),
+    figure(
+        "rate",
+        "/s",
+        6,
+        "ends per second over the last 10 s watched; the other figures are since counting began",
+        fmt.rate,
+        lambda g, s: g.rate(s.now),
+        unit="1/s",
+    ),
     figure("failed", "Fail", 6, "tasks that failed", fmt.count, lambda g, s: g.failed),
     figure(
         "errors",

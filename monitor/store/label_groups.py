@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from monitor import formatting as fmt
 from monitor.protocol.frames import GroupsTick
 from monitor.protocol.rows import SECOND, GroupRow, us
 from probes.base import protocol
@@ -181,13 +182,23 @@ class LabelGroup(msgspec.Struct):
         return self.errors if self.responses else None
 
     def rate(self, now: float) -> float | None:
-        """Ended tasks per second over the last `RATE_OVER` seconds."""
+        """Ended tasks per second over the last `rate_over` seconds."""
+        recent = self._recent(now)
+        return None if recent is None else recent[0] / recent[1]
+
+    def rate_over(self, now: float) -> float | None:
+        """Seconds that the rate covers: about `RATE_OVER`, or less if no more was watched; None without a rate."""
+        recent = self._recent(now)
+        return None if recent is None else recent[1]
+
+    def _recent(self, now: float) -> tuple[int, float] | None:
+        """Return how many tasks ended of late, and in how many seconds."""
         if not self.marks or now - self.marks[-1][0] > 3 * RATE_OVER:
             return None
         newest = self.marks[-1]  # a black box has one in ten seconds
         first = next((mark for mark in reversed(self.marks) if mark[0] <= newest[0] - RATE_OVER), self.marks[0])
         elapsed = newest[0] - first[0]
-        return max(newest[1] - first[1], 0) / elapsed if elapsed >= 0.5 else None
+        return (max(newest[1] - first[1], 0), elapsed) if elapsed >= 0.5 else None
 
     def parts(self) -> tuple[float, float, float]:
         """Shares of ran, queued and waited in the known part of the ages; zeros if nothing is known."""
@@ -200,16 +211,22 @@ class MergedGroup(LabelGroup):
     """One group of several processes."""
 
     per_s: float | None = None
+    over: float | None = None
 
     def rate(self, now: float) -> float | None:  # noqa: ARG002 - of each process at its own time
         """Ended tasks per second, of all processes together."""
         return self.per_s
+
+    def rate_over(self, now: float) -> float | None:  # noqa: ARG002
+        """Seconds that the rate covers in the process with the most."""
+        return self.over
 
     @classmethod
     def of(cls, groups: Sequence[tuple[LabelGroup, float]]) -> MergedGroup:
         """Add up groups of one coroutine and label, each with the time of its process."""
         first, those = groups[0][0], [group for group, _ in groups]
         rates = [rate for group, now in groups if (rate := group.rate(now)) is not None]
+        over = [seconds for group, now in groups if (seconds := group.rate_over(now)) is not None]
         ages = sorted((one for group in those for one in group.slowest), key=lambda one: -one.age)
         oldest = [group.oldest for group in those if group.oldest is not None]
         return cls(
@@ -232,6 +249,7 @@ class MergedGroup(LabelGroup):
             slowest=tuple(ages),
             oldest=max(oldest, key=lambda one: one.age, default=None),
             per_s=sum(rates) if rates else None,
+            over=max(over, default=None),
         )
 
 
@@ -318,6 +336,13 @@ class LabelGroups(dict[int, LabelGroup]):
             group = self.find(row.number)
             if group is not None:
                 group.marks = deque(((at * SECOND, n, m) for at, n, m in each), maxlen=MOST_MARKS)
+
+    def periods(self, now: float) -> str:
+        """Say for how long was counted, and for how long the rates; empty if nothing was."""
+        over = (group.rate_over(now) for group in (*self.values(), *self.by_site.values()))
+        longest = max((seconds for seconds in over if seconds is not None), default=None)
+        rates = "" if longest is None else f", /s over the last {fmt.age(longest)}"
+        return "" if self.since is None else f"counted for {fmt.age(now - self.since)}{rates}"
 
     def frozen(self) -> LabelGroups:
         """Return an independent copy."""

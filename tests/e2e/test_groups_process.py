@@ -153,6 +153,7 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
         for path, label in LABELS.items():
             taken, group = client.taken[path], groups[label]
             assert (group["started"], group["ended"], group["failed"]) == (len(taken), len(taken), 0)
+            assert (group["rate"] is None) == (group["rate_over"] is None)
             for name, share in (("p50", 0.5), ("p99", 0.99)):
                 # The client's clock starts earlier and stops later, so on a busy machine ranks may differ by a few.
                 least, most = percentile(taken, share - 0.05), percentile(taken, min(share + 0.05, 1.0))

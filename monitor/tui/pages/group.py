@@ -47,15 +47,17 @@ def _page(
 ) -> list[Line]:
     """`group`: the parts together. `named`: text and target of a task."""
     counted = [store.now - since for store, _ in parts if (since := store.label_groups.since) is not None]
-    per_s = [rate for store, one in parts if (rate := one.rate(store.now)) is not None]
+    now = parts[0][0].now
+    over = group.rate_over(now)
     figures = [
         ("live ", fmt.count(group.live)),
-        ("   per second ", fmt.rate(sum(per_s) if per_s else None)),
-        ("   ended ", fmt.count(group.ended)),
+        ("   ", f"{fmt.rate(group.rate(now))}/s"),
+        *([] if over is None else [(" over ", fmt.age(over))]),
+        ("   in ", fmt.age(max(counted)) if counted else fmt.UNKNOWN),
+        (" ended ", fmt.count(group.ended)),
         ("   failed ", fmt.count(group.failed)),
         ("   cancelled ", fmt.count(group.cancelled)),
         *([] if group.known_errors is None else [("   5xx ", fmt.count(group.known_errors))]),
-        ("   counted for ", fmt.age(max(counted)) if counted else fmt.UNKNOWN),
     ]
     name = title(group, parts[0][0])
     lines = [

@@ -32,9 +32,9 @@ class GroupsScreen(TableScreen):
         return {"window": [], "detail": None, "groups": True, "groups_by_site": self.groups.by_site}
 
     def about(self) -> tuple[Part, ...]:
-        """What the groups are, if it is not what their label says, and the order."""
+        """What the groups are, if it is not what their label says, the times that the figures cover, and the order."""
         what: tuple[Part, ...] = (("by creation site", "text"), ("  ", "text")) if self.groups.by_site else ()
-        return (*what, *super().about())
+        return (*what, (f"{self.store.label_groups.periods(self.store.now)}  ".lstrip(), "dim"), *super().about())
 
     def label(self, key_id: str, label: str) -> str:
         """Labels `b` with what it switches to."""

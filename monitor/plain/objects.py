@@ -358,7 +358,14 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-_UNITS = {"lag": SECOND, "utilization": 1e-3, "cpu": 1e-3, "rss": 1024}
+_UNITS = {
+    "lag": SECOND,
+    "utilization": 1e-3,
+    "cpu": 1e-3,
+    "rss": 1024,
+    "gc_time": SECOND,
+    "gc_longest": SECOND,
+}
 """What one of a column of the history is, in the units of JSON."""
 
 

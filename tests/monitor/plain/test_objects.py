@@ -164,6 +164,15 @@ def test_a_loop_of_which_nothing_came_yet():
         assert loop[key] is None
 
 
+def test_history_is_in_seconds_shares_and_bytes():
+    rows = {"cpu": [500], "rss": [1], "fds": [-1], "gc_time": [1500], "gc_longest": [900], "births": [3]}
+    history = {"type": "history", "loop": 0, "step": 1_000_000, "from": NOW, "columns": rows}
+    (made,) = objects.history_objects(apply(Store(), hello(), static(), tick(), history))
+    assert (made["loop"], made["step"], made["from"]) == (None, 1.0, NOW / 1e6)
+    expected = {"cpu": [0.5], "rss": [1024], "fds": [None], "gc_time": [0.0015], "gc_longest": [0.0009], "births": [3]}
+    assert made["columns"] == expected
+
+
 def test_without_a_session():
     assert snapshot(Store(), [])["session"] is None
 

@@ -39,7 +39,9 @@ def threads(targets: tuple[str, ...], as_json: bool, duration: float, at: str | 
 
         store = store_at(path, moment)
         if not store.thread_looks:
-            raise UsageError("no look at the threads up to that time", "looptop record takes one every few seconds")
+            raise UsageError(
+                "no look at the threads up to that time", "looptop record takes one every few seconds, a black box none"
+            )
         return store
 
     return print_answer(

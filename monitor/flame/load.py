@@ -115,7 +115,7 @@ def from_recording(path: Path, kind: str = ON_LOOP, *, begin: int = 0, end: int 
     if not len(profile.stacks) and kind == ON_LOOP and len(found.slow):
         profile = Profile(SLOW, found.slow, notes=["no samples were recorded: these are the stacks of slow callbacks"])
     if not len(profile.stacks):
-        raise UsageError(f"{path} has no samples for a flame graph", "record with --flame")
+        raise UsageError(f"{path} has no samples for a flame graph", "record with --flame; black box: set box_flame")
     profile.notes += problems
     return profile
 

@@ -108,7 +108,7 @@ def collected(path: Path) -> Trace:
     """The trace in a recording that was made with `--steps`. Raises UsageError for another."""
     trace = of_recording(path)
     if not trace.pieces:
-        raise UsageError(f"{path} has no steps", "record with --steps")
+        raise UsageError(f"{path} has no steps", "record with --steps; a black box has them unless trace is 0")
     return trace
 
 

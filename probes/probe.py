@@ -114,11 +114,7 @@ class Probe:
         self.unawaited.install(self.registry)
         self.endpoints.open(self.server)
         self.viewers_changed()
-        if self.demand.always_on:
-            self.box.open()
-            if self.box.hz:
-                self.viewers_changed()
-            self.watchdog.on_blocked = self._loop_is_blocked
+        self._open_box()
         self.dump_signal.start(self.server.listen_to)
         self._alive = True
         if self.settings.announce:
@@ -140,6 +136,7 @@ class Probe:
         self.demand.stay()
         self.server.announce_staying()
         self.viewers_changed()
+        self._open_box()
 
     def stop_soon(self, why: str) -> None:
         """Makes the probe's thread, which calls this, end after its current turn."""
@@ -190,6 +187,16 @@ class Probe:
     def _forget_itself(self) -> None:
         if getattr(sys, "_looptop_probe", None) is self:
             del sys._looptop_probe  # type: ignore[attr-defined]
+
+    def _open_box(self) -> None:
+        """Begins the black box of a program that is remembered with nobody connected."""
+        if self.demand.always_on:
+            self.box.open()
+            if self.box.hz:
+                self.viewers_changed()
+            self.watchdog.on_blocked = self._loop_is_blocked
+        elif self.box.is_asked_for():
+            warn(f"no black box: {'history is off' if install.NATIVE else f'the hooks are {install.HOOKS}'}")
 
     def _close_box(self) -> None:
         self.watchdog.on_blocked = bool

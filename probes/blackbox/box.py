@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import process, protocol
 from ..base.id_bitset import Ids
-from ..base.settings import text_of, warn
+from ..base.settings import Settings, text_of, warn
 from ..history.recorder import COARSE, ROWS
 from ..serving import discovery, hello
 from ..serving.session import Session
@@ -76,11 +76,17 @@ class Box:
         """Samples per second that it wants for a flame graph."""
         return self._probe.settings.box_flame if self.on else 0
 
+    def is_asked_for(self) -> bool:
+        """Whether the settings ask for a box, rather than leave it to the defaults."""
+        settings, usual = self._probe.settings, Settings()
+        asked = settings.box != usual.box or settings.keep_box or settings.box_flame
+        return bool(asked and not settings.leave and BoxSetting(settings.box).size)
+
     def open(self) -> None:
         """Creates the file, and removes boxes that are too old or too many. Never raises."""
         probe = self._probe
         wanted = BoxSetting(probe.settings.box)
-        if not wanted.size or probe.settings.leave:
+        if self.on or not wanted.size or probe.settings.leave:
             return
         try:
             directory = wanted.folder or discovery.runtime_dir()
@@ -106,6 +112,7 @@ class Box:
             old_boxes.remove(directory, time())
             path = f"{directory}/{protocol.box_name(endpoints.name, endpoints.pid, probe.session_id)}"
             self._ring = Ring(path, wanted.size, facts, probe.ring.bytes)
+            self._steps = StepCopy(probe.ring)
         except Exception as error:
             warn(f"no black box, the program goes on: {text_of(error)}; LOOPTOP_BOX names another folder, or off")
 
@@ -141,6 +148,13 @@ class Box:
         if ring is None or not (now >= self._due or (session is not None and session.wants_output())):
             return
         try:
+            if now >= self._due and ring.is_removed():
+                # By who cleans up, or with the runtime directory of a user who logged out.
+                self._drop(remove=False)
+                self.open()
+                ring, session = self._ring, None
+                if ring is None:
+                    return
             if session is None:
                 session = self._begin(ring, 0)
             if now >= self._due:

@@ -58,6 +58,7 @@ class Ring:
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             self._own = OwnFile(self._handle)
+            self._linked = os.fstat(self._handle).st_nlink > 0  # some file systems do not count
             _lock(self._handle)
             facts = {**facts, "segments": SEGMENTS, "segment": self.segment_size, "events": self.events}
             self._put(_heading(facts), 0)
@@ -75,6 +76,11 @@ class Ring:
     def room(self) -> int:
         """Bytes left in the segment."""
         return self._end - self._at
+
+    def is_removed(self) -> bool:
+        """Whether somebody has removed the file, so that nobody can find it. Raises OSError, LostError."""
+        self._own.check()
+        return self._linked and not os.fstat(self._handle).st_nlink
 
     def begin(self) -> None:
         """Begins the next segment, in the place of the oldest. Raises OSError, LostError."""

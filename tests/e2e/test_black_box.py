@@ -372,8 +372,11 @@ def test_hostile_boxes_are_refused_with_one_line(folder, tmp_path):
     program = start(folder)
     program.stdout.readline()
     (box,) = grown(folder, 9000)
+    box.unlink()
+    assert grown(folder, 9000) == [box]  # with all tasks, and steps: a file that nobody can find is worth nothing
+    assert looptop(folder, "why", str(box), "--group", "job")
     program.kill()
-    program.communicate(timeout=60)
+    assert program.communicate(timeout=60)[1] == ""
     whole = box.read_bytes()
     heading = whole.index(b"\n", 14) + 1
     for number, data in enumerate(

@@ -144,13 +144,18 @@ def test_hooks_in_python_begin_with_the_viewer(tmp_path: Path) -> None:
 
 
 def test_nothing_is_remembered_when_that_is_switched_off(tmp_path: Path) -> None:
-    with Program(source(BODY), folder=tmp_path, env={"LOOPTOP_HISTORY": "off"}) as program:
+    settings = {"LOOPTOP_HISTORY": "off", "LOOPTOP_KEEP_BOX": "1"}
+    with Program(source(BODY), folder=tmp_path, env=settings) as program:
         program.expect("ready")
         program.say()
         program.expect("False 0 ")
+        assert program.stderr == "looptop: no black box: history is off"
         with program.viewer(history=True) as viewer:
             assert "history" not in viewer.first["capabilities"]
             assert viewer.named("early-1")["counted"] is not None
+            # From `looptop arm` on it is.
+            assert viewer.ask("arm")[0]["ok"]
+            assert len(list(program.directory.glob("*.box"))) == 1
 
 
 def test_a_live_task_takes_at_most_250_bytes(tmp_path: Path) -> None:

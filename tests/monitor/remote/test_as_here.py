@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -92,12 +90,9 @@ def test_programs_that_died(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     folder.mkdir(mode=0o700)
     via = f"env LOOPTOP_DIR={shlex.quote(str(folder))} {sys.executable}"
     boxed = Path(__file__).parents[2] / "e2e" / "boxed.py"
-    environ = {**os.environ, "LOOPTOP": "1", "LOOPTOP_DIR": str(folder)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "probes", str(boxed), "run"], env=environ, stdout=subprocess.PIPE
-    ) as program:
-        assert program.stdout is not None
-        program.stdout.readline()
+    environ = {"LOOPTOP": "1", "LOOPTOP_DIR": str(folder)}
+    with Program(boxed, "run", folder=tmp_path, boot=False, options=("-m", "probes"), env=environ) as program:
+        program.expect("ready")
         wait_until(lambda: [box for box in folder.glob("*.box") if box.stat().st_size > 8000], "its black box")
         status, out, err = run("ps", "--via", via, "--json")
         assert (status, err, json.loads(out)["dead"]) == (0, "", [])
@@ -107,7 +102,7 @@ def test_programs_that_died(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
         assert isinstance(opened, Opened)
         with closing(opened.source):  # type: ignore[type-var]
             opened.close()
-        program.send_signal(signal.SIGKILL)
+        program.process.kill()
     (dead,) = json.loads(run("ps", "--via", via, "--json")[1])["dead"]
     assert (dead["pid"], dead["name"], dead.pop("via")) == (program.pid, "boxed", via)
     assert "Died, with a black box" in run("ps", "--via", via)[1]

@@ -73,7 +73,10 @@ docs: env
 picture: env
 	$(BIN)/python docs/picture.py
 
+# Files may be older than what was built of others (a copied environment): what counts is what the C file was built of.
 env: $(VENV)/.made
+	@$(BIN)/python -c 'from probes.hooks.backend import STALE, why_pure; raise SystemExit(why_pure == STALE)' || \
+		$(BIN)/python setup.py -q build_ext --inplace --force
 
 $(VENV)/.made: pyproject.toml setup.py $(wildcard probes/hooks/native/*)
 	@$(PYTHON) -c 'import sys; sys.exit("looptop needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'

@@ -13,10 +13,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from .processes import ROOT
 
 PROGRAM = """
 import asyncio, json, sys, time, tracemalloc

@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import sys
 from pathlib import Path
 
+from probes.hooks import backend
+
 from .worker import MISSING
+
+# On import, so that no benchmark can forget it: the figures would be those of the hooks in Python.
+if backend.why_pure == backend.STALE:
+    sys.exit("benchmarks: the native file is stale: make env")
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0

@@ -31,6 +31,14 @@ TWIN = os.environ.get("LOOPTOP_TEST_TWIN")
 """`c` or `pure`: all tests with one twin of the hooks. Else 3.12 has the one in Python, and the others that in C."""
 
 
+def pytest_configure() -> None:
+    from probes.hooks import backend
+
+    if backend.why_pure == backend.STALE:
+        # All programs of the tests would get the hooks in Python, and tests of those in C hang or fail one by one.
+        raise pytest.UsageError("the native file is stale: make env")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
     """Ends a run, with all stacks, that hangs where the signal of pytest-timeout does not reach it: in C, with the GIL."""

@@ -14,6 +14,8 @@ MOST_NAMED = 500
 
 FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
 """Without a GIL two threads must not write the same counts."""
+STALE = "built of older sources"
+"""Why a C module that does not belong to the sources beside it is not used."""
 
 
 def _load() -> tuple[Any, Any, str]:
@@ -27,7 +29,7 @@ def _load() -> tuple[Any, Any, str]:
         # By this module's own `__import__`: after an attach by pid, its loader knows where the file is.
         module: Any = __import__("_native", globals(), None, ("make_state",), 1)
         if _is_stale(getattr(module, "BUILD", "")):
-            return None, None, "built of older sources"
+            return None, None, STALE
         state = module.make_state(MOST_CHANGED, MOST_NAMED)
     except ModuleNotFoundError:
         return None, None, "not built"

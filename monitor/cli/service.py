@@ -54,8 +54,9 @@ def show_set(what: str | Path) -> tuple[int, str]:
 def look_at_all(members: Members, connect: Connector, title: str) -> tuple[int, str]:
     """The same of any set."""
     from monitor.findings import thresholds
+    from monitor.fleet.base import ASKED, WITH_HOOKS_IN_C
     from monitor.fleet.fleet import Fleet
-    from monitor.fleet.service import ASKED, WITH_HOOKS_IN_C, Service
+    from monitor.fleet.service import Service
 
     limits = thresholds.load()
     with closing(Fleet(members, connect, ASKED, WITH_HOOKS_IN_C)) as fleet:

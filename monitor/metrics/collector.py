@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from monitor.fleet.base import WITH_HOOKS_IN_C
 from monitor.fleet.fleet import Fleet
-from monitor.fleet.service import WITH_HOOKS_IN_C
 from monitor.metrics.aggregate import Aggregate, Point
 from monitor.metrics.reporter import Reporter
 

@@ -32,9 +32,10 @@ from watched import free_port  # noqa: E402
 from monitor.attach.worker_processes import WorkerProcesses, has_loop  # noqa: E402
 from monitor.cli.target import Connector  # noqa: E402
 from monitor.findings.thresholds import Thresholds  # noqa: E402
+from monitor.fleet.base import ASKED  # noqa: E402
 from monitor.fleet.fleet import Change, Fleet  # noqa: E402
 from monitor.fleet.members import Members  # noqa: E402
-from monitor.fleet.service import ASKED, Service  # noqa: E402
+from monitor.fleet.service import Service  # noqa: E402
 
 EATER = """
 import asyncio

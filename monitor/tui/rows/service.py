@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from monitor.findings.columns import FINDINGS
 from monitor.findings.model import Finding
-from monitor.fleet.service import SERVICE, Service, ServiceRow
+from monitor.fleet.rows import SERVICE, ServiceRow
+from monitor.fleet.service import Service
 from monitor.store.across import OfWorker, across
 from monitor.store.columns import ENDED, SLOW, TASKS
 from monitor.store.group_columns import LABEL_GROUPS

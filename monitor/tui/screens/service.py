@@ -10,7 +10,8 @@ from textual.widgets import Input
 
 from monitor import formatting as fmt
 from monitor.errors import UsageError
-from monitor.fleet.service import Service, total
+from monitor.fleet.rows import total
+from monitor.fleet.service import Service
 from monitor.tui.base.keys import SORTING, bindings, hints
 from monitor.tui.base.paint import Part
 from monitor.tui.rows.service import (

@@ -21,9 +21,10 @@ from monitor.cli import main
 from monitor.cli.target import Connector
 from monitor.findings.thresholds import Thresholds
 from monitor.fleet import expansion
+from monitor.fleet.base import ASKED
 from monitor.fleet.fleet import Fleet
 from monitor.fleet.members import Members
-from monitor.fleet.service import ASKED, Service
+from monitor.fleet.service import Service
 from monitor.remote import links, place
 
 API = """

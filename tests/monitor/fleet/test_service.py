@@ -15,9 +15,10 @@ from waiting import wait_until
 
 from monitor.cli.target import Connector
 from monitor.findings.thresholds import Thresholds
+from monitor.fleet.base import ASKED
 from monitor.fleet.fleet import Change, Fleet
 from monitor.fleet.members import Members
-from monitor.fleet.service import ASKED, Service
+from monitor.fleet.service import Service
 
 
 def test_the_busy_worker_is_on_top_and_a_stopped_one_holds_up_nobody(tmp_path: Path) -> None:

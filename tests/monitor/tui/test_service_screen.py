@@ -26,7 +26,8 @@ from monitor.errors import ConnectError
 from monitor.findings.thresholds import Thresholds
 from monitor.fleet.fleet import Change
 from monitor.fleet.recorded import RecordedFleet
-from monitor.fleet.service import SERVICE, Service, ServiceRow
+from monitor.fleet.rows import SERVICE, ServiceRow
+from monitor.fleet.service import Service
 from monitor.protocol import frames
 from monitor.recording.of_set import open_set
 from monitor.store.store import Store

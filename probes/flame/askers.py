@@ -48,7 +48,7 @@ class Askers:
         """The same for a task as the sampler read it: number of its group (0: unknown), outermost function and creation
         site.
         """
-        group = groups.all[number - 1] if 0 < number <= len(groups.all) else None
+        group = groups.by_number.get(number)
         name = outermost if group is None else group.coro
         record = self._ended.get(task) or self._find(task)
         if record is not None:

@@ -254,7 +254,7 @@ class Waiting:
         if self._version != groups.version:
             self._version = groups.version
             known.clear()
-        for group in list(groups.all):
+        for group in list(groups.by_number.values()):
             waited = group.sums[WAITED]
             unseen = waited - known.get(group.number, 0.0)
             if unseen > 0.0 and waited:

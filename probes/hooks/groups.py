@@ -140,7 +140,8 @@ class Groups:
     def __init__(self) -> None:
         self.by_key: dict[Any, GroupCounts] = {}
         self.by_label: dict[tuple[Any, str], GroupCounts] = {}
-        self.all: list[GroupCounts] = []
+        self.by_number: dict[int, GroupCounts] = {}
+        """Without those of creation sites, which are numbered with them."""
         self.by_site: dict[Any, GroupCounts] = {}
         """By file, line and function; None: of tasks without a creation site; OTHERS: of those beyond MOST_SITES."""
         self._by_instruction: dict[tuple[int, int], tuple[CodeType | None, GroupCounts]] = {}
@@ -209,9 +210,8 @@ class Groups:
         return group
 
     def _add(self, key: Any, coro: str, label: str | None = None) -> GroupCounts:
-        self._last += 1
-        group = GroupCounts(self._last, key, coro, label)
-        self.all.append(group)
+        self._last = number = self._last + 1
+        group = self.by_number[number] = GroupCounts(number, key, coro, label)
         return group
 
     def of_site(self, code: CodeType | None, lasti: int) -> GroupCounts:
@@ -276,7 +276,7 @@ class Groups:
         self.by_label.clear()
         self.by_site.clear()
         self._by_instruction.clear()
-        self.all = []
+        self.by_number = {}
         self._last = 0
         self.since = monotonic()
         self.version += 1

@@ -304,7 +304,7 @@ class SyncScanner:
 
 def _failing_responses() -> list[list[Any]]:
     """The groups with failed responses: coroutine, label, responses, errors, and for how long (µs) they are counted."""
-    failing = [group for group in list(groups.all) if group.errors]
+    failing = [group for group in list(groups.by_number.values()) if group.errors]
     failing.sort(key=lambda group: -group.errors)
     counted = round((monotonic() - groups.since) * 1e6)
     return [

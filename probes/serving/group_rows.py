@@ -46,7 +46,7 @@ class GroupRows:
         live, oldest = self._look_at_live()
         of_sites = self._of_sites(live) if by_site else []
         changed = []
-        for group in [*groups.all, *of_sites]:
+        for group in [*groups.by_number.values(), *of_sites]:
             shown = group.live + live.get(group.number, 0)
             state = (shown, group.ended, group.gone)
             if self._sent.get(group.number, (0, 0, 0)) != state or group.number in oldest:

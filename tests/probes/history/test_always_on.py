@@ -232,9 +232,9 @@ REQUESTS = """
             await asyncio.sleep(0.05)  # then the site of these tasks is known
         install.state.named = 1 << 30  # so they are not reported by name: no record is made of them
         await ask(20)
-        kept = [group for group in groups.groups.all if group.label and group.ended]
+        kept = [group for group in groups.groups.by_number.values() if group.label and group.ended]
         print(sorted((group.label, group.ended, group.failed, group.responses, group.errors) for group in kept))
-        print(sum(group.live for group in groups.groups.all if group.coro == handle.__qualname__))
+        print(sum(group.live for group in groups.groups.by_number.values() if group.coro == handle.__qualname__))
         while site().ended < 40:
             await asyncio.sleep(0.05)
         counts = site()

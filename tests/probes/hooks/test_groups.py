@@ -107,7 +107,7 @@ BODY = """
         await asyncio.sleep(0)
         lost = [asyncio.create_task(short()) for _ in range(7)]
         await asyncio.sleep(0.1)
-        for group in list(groups.all):
+        for group in list(groups.by_number.values()):
             print(f"{group.coro} {group.label or '-'}: {group.live} {group.ended} {group.failed} {group.cancelled}")
         print("over", flush=True)
         await asyncio.sleep(60)

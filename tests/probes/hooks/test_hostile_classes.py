@@ -611,7 +611,7 @@ def test_counting_may_begin_anew_while_a_label_is_read(python: str) -> None:
         groups.on_made = made
         groups.label_of = lambda record: record.source and record.source.route
         asyncio.run(main())
-        print([(group.label, group.ended) for group in groups.all if group.label])
+        print([(group.label, group.ended) for group in groups.by_number.values() if group.label])
         """,
     )
     assert lines == ["[]"]

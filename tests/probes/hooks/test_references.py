@@ -163,7 +163,7 @@ READERS = """
 
     def grouped():
         loop.run_until_complete(main())
-        for group in [*groups.all, *groups.by_site.values()]:
+        for group in [*groups.by_number.values(), *groups.by_site.values()]:
             group.sums, group.slowest(), [group.histogram(which) for which in range(4)]
 
     def collected():

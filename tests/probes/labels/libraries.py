@@ -320,7 +320,7 @@ async def main(parts: list[str]) -> None:
     await asyncio.sleep(0.1)
     rows = [
         [group.coro, group.label, group.ended, group.failed, group.responses, group.errors]
-        for group in groups().all
+        for group in groups().by_number.values()
         if group.ended
     ]
     print(json.dumps({"groups": rows, "missing": missing}), flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitor.attach.processes import named
+from monitor.attach.processes import with_name
 from monitor.fleet.expansion import Expansion, members_now
 from monitor.fleet.slots import Slots
 from monitor.parsing import host_port
@@ -59,7 +59,7 @@ class Members:
         if is_pid:
             return found not in ([], [target])
         # The name of a parent alone means its workers, also if there is only one.
-        return len(found) > 1 or (there is None and [str(pid) for pid in named(alone[1:])] not in ([], list(found)))
+        return len(found) > 1 or (there is None and [str(pid) for pid in with_name(alone[1:])] not in ([], list(found)))
 
     def status_of(self, member: Member) -> int | None:
         """The exit status of one on another machine that has gone, negative for a signal; None if unknown."""

@@ -65,12 +65,12 @@ def test_children_have_a_probe_and_their_name_means_them(tmp_path: Path) -> None
         assert program.pid in {one["parent"] for one in workers}  # that of the other one is the fork server
         assert all(one["how"] == "probe" for one in workers)
 
-        # Without the probes of the workers the name is that of their parent alone, and still means them.
+        # With one worker the name is that of two processes, and of their parent alone without probes in the workers.
         pids = [one["pid"] for one in workers]
         for pid in pids:
             assert looptop("detach", str(pid)).returncode == 0
+            assert Members(["@shop"]).is_set
         assert [(one["pid"], one["how"]) for one in listed()] == [(pid, "attach") for pid in pids]
-        assert Members(["@shop"]).is_set
         if fd_passing.possible():
             done = looptop("arm", "@shop", "--timeout", "30")
             *armed, count = done.stdout.splitlines()

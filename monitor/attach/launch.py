@@ -38,6 +38,10 @@ class Settings:
     insecure: bool | None = None
 
 
+ALWAYS_WITH_WORKERS = ("gunicorn", "hypercorn", "granian")
+"""Servers that start a process even for a single worker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """A program to start: interpreter, arguments, and settings of the probe."""
@@ -45,14 +49,18 @@ class Launch:
     argv: tuple[str, ...]
     settings: Settings
     children: bool | None = None
-    """Whether what it starts with `multiprocessing` gets a probe, too; None: if its command line asks for workers."""
+    """Whether what it starts with `multiprocessing` gets a probe, too; None: if it serves in such processes."""
 
     @property
     def with_workers(self) -> bool:
-        """Whether its command line asks for workers."""
-        options = ("--workers", "-w") if self._name in ("gunicorn", "hypercorn") else ("--workers",)
-        given = [after for word, after in pairwise((*_words(self.argv), "")) if word in options]
-        return any(number.isdigit() and int(number) > 1 for number in given)
+        """Whether it serves in processes that it starts: its command line asks for them, or it always does."""
+        name, words = self._name, _words(self.argv)
+        options = ("--workers", "-w") if name in ("gunicorn", "hypercorn") else ("--workers",)
+        given = [after for word, after in pairwise((*words, "")) if word in options]
+        if name in ALWAYS_WITH_WORKERS:
+            return given[-1:] != ["0"]
+        reloads = name == "uvicorn" and "--reload" in words
+        return reloads or any(number.isdigit() and int(number) > 1 for number in given)
 
     @property
     def lost_workers(self) -> str:

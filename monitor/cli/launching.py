@@ -65,7 +65,7 @@ class ProgramCommand(click.Command):
 @click.option(
     "--children/--no-children",
     default=None,
-    help="Also a probe in each process that it starts with multiprocessing; the default if it is given --workers N.",
+    help="Also a probe in each process that it starts with multiprocessing; the default for servers with workers.",
 )
 @locals_option
 @token_option

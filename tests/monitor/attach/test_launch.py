@@ -115,6 +115,9 @@ def test_workers_have_a_probe_if_the_command_line_asks_for_them():
         not given("-m", "uvicorn", "app:app", "--workers=1") and not given("app.py", "-w", "3") and not given("app.py")
     )
     assert not given(*uvicorn, children=False)
+    # One is a process, too, and so is one that is started anew when a file changes.
+    assert given("-m", "hypercorn", "app:app") and given("-m", "uvicorn", "app:app", "--reload")
+    assert not given("-m", "hypercorn", "--workers", "0", "app:app") and not given("-m", "uvicorn", "app:app")
     assert not given("-m", "gunicorn", "-w", "3") and not given("-m", "granian", "--workers", "3")
 
 
@@ -128,6 +131,7 @@ def test_workers_that_would_have_no_probe():
     assert lost("-m", "uvicorn", "app:app", "--workers=1", children=False) == lost("app.py", "-w", "3") == ""
     assert "probes.install()" in lost("/venv/bin/gunicorn", "-w", "3", children=True)
     assert "probes.install()" in lost("-m", "granian", "--workers", "3", children=True)
+    assert "probes.install()" in lost("-m", "granian", "app:app") and "probes.install()" in lost("-m", "gunicorn")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:7777", "[::1]:0", "0.0.0.0:65535"])

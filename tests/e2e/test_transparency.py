@@ -73,7 +73,8 @@ def normal(text: str, pid: int) -> str:
 
 def run(python: str, arguments: list[str], folder: Path, mode: str) -> tuple[str, str, int]:
     """Stdout, stderr and status of a program in one of the modes."""
-    settings: dict[str, object] = {"keep_box": True}
+    native = mode == "remembering" or (os.environ.get("LOOPTOP_PURE") is None and has_native_hooks(python))
+    settings: dict[str, object] = {"keep_box": native}  # asked for where there can be none, one line says so
     if mode == "watched":  # "attached" is watched from somewhere in the middle
         settings["expect"] = 10
     environ = environment(boot=mode != "plain", settings=settings)

@@ -19,7 +19,7 @@ def stack_of(lines: list[tuple[CodeType, int]], depth: int) -> Stack:
     """The stack of a thread above its loop, outermost first, from all of its lines, innermost first.
 
     `depth` is that of the frame which started the loop. Frames of asyncio and of the probe between it and the callback
-    are cut off as well.
+    are cut off as well, and those of hooks between an eager task and its creator.
     """
     out = list(lines)
     del out[max(len(out) - depth, 0) :]
@@ -36,8 +36,7 @@ def stack_of(lines: list[tuple[CodeType, int]], depth: int) -> Stack:
         # The thread is in the loop itself, between two callbacks.
         return ()
     del out[MOST_FRAMES:]
-    out.reverse()
-    return tuple(out)
+    return tuple(entry for entry in reversed(out) if not sites.is_hook(entry[0].co_filename))
 
 
 def describe(callback: Any) -> str:

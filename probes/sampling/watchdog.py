@@ -384,7 +384,8 @@ class Watchdog:
         name, text, number = "", "", 0
         alive = task() if task is not None else None
         if task is not None and alive is not None:
-            number, name, text = task.id, task_name(alive), coro_name(alive, stepped=not task.eager)
+            # No hook calls this for the eager first step of a task, which is part of a step of its creator.
+            number, name, text = task.id, task_name(alive), coro_name(alive, stepped=True)
         slow = SlowCallback(record, number, name, text or describe(callback), started + elapsed, elapsed, [])
         slow.samples = [sample[:2] for sample in samples]
         slow.label = groups.label_of(task) if task is not None else None

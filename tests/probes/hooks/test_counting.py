@@ -143,6 +143,11 @@ def test_an_eager_child_is_not_its_creators_work(tmp_path: Path, python: str) ->
             spin(0.01)
             await gate.wait()
 
+        async def late():
+            spin(0.15)
+            await asyncio.sleep(0)
+            spin(0.15)
+
         async def main():
             global gate
             gate = asyncio.Event()
@@ -155,6 +160,8 @@ def test_an_eager_child_is_not_its_creators_work(tmp_path: Path, python: str) ->
             loop.set_task_factory(asyncio.eager_task_factory)
             await asyncio.sleep(0)
             await told(f"worked {time.monotonic() - began}")
+            await asyncio.create_task(late())
+            await told("late")
 
         run(main())
     """
@@ -180,6 +187,13 @@ def test_an_eager_child_is_not_its_creators_work(tmp_path: Path, python: str) ->
             assert (parent["steps"], outer["steps"], inner["steps"]) == (1, 1, 1)
             assert viewer.at("child")["born"] == 1 and viewer.at("grandparent")["born"] == 2
             assert len([name for name in viewer.names() if name == "outer"]) == 1
+            program.say()
+            program.expect("late")
+            # It ends in that step, and before 3.12.2 such a task can no longer be asked what it was.
+            viewer.until(lambda: [e for e in viewer.of_kind("slow_callback") if e["callback"] == "late"], "its name")
+            slow = viewer.of_kind("slow_callback")
+            files = {file for event in slow for file, _, _ in viewer.stack(event["stack"])}
+            assert not [file for file in files if "births" in file], "the probe never shows itself"
             program.say()
             assert program.end() == 0
 

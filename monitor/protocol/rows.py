@@ -219,6 +219,8 @@ class CancelledBy(msgspec.Struct, frozen=True, kw_only=True):
     asked: bool = True  # True: its own `cancel` was called
     through: Int = 0  # the task whose cancellation cancelled this one as well
     through_name: Text = ""
+    title: Text = ""  # this and the next in recordings only: what both tasks are called, if they were known
+    through_title: Text = ""
 
 
 class GilHolder(msgspec.Struct, frozen=True):

@@ -1,19 +1,32 @@
-"""Describes who cancelled a task: `by #7 window-3 at app.py:42`."""
+"""Describes who cancelled a task: `by #7 refresh() at app.py:42`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from monitor import formatting as fmt
-from monitor.store.task_names import title
+from monitor.store.task_names import is_given, title
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.store.model import CancelledBy
+
+
+def named(by: CancelledBy, title_of: Callable[[int | None], str]) -> CancelledBy:
+    """Add what tasks without a given name are called. `title_of` returns an empty text if that is not known."""
+    found = (
+        by.title or ("" if is_given(by.name) else title_of(by.task)),
+        by.through_title or ("" if is_given(by.through_name) else title_of(by.through)),
+    )
+    return by if found == (by.title, by.through_title) else replace(by, title=found[0], through_title=found[1])
 
 
 def words(by: CancelledBy, roots: tuple[str, ...] = ()) -> str:
     """Return the text that follows `cancelled`. Paths are shortened by the folders in `roots`."""
-    name = title(by.task, by.name, "")
+    name = by.title or title(by.task, by.name, "")
     line = f" at {fmt.place(by.site.file, by.site.line, roots=roots)}" if by.site is not None else ""
     match by.how:
         case "call":
@@ -31,7 +44,7 @@ def words(by: CancelledBy, roots: tuple[str, ...] = ()) -> str:
         case _:
             text = ""
     if by.through is not None:
-        other = title(by.through, by.through_name, "")
+        other = by.through_title or title(by.through, by.through_name, "")
         with_it = f"together with {other}" if by.asked else f"with {other}, which it awaited"
         return f"{with_it}: {text}" if text else with_it
     if not by.asked and by.how == "call":

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
-from monitor.store.cancel_text import words
+from monitor.store.cancel_text import named, words
 
 if TYPE_CHECKING:
     from monitor.store.model import CancelledBy, GilHolder, Site
@@ -42,8 +42,8 @@ def line_text(site: Site, store: Store) -> str:
 
 
 def canceller_text(by: CancelledBy | None, store: Store) -> str:
-    """Format a canceller: `by #7 window-3 at app.py:42`; empty if unknown."""
-    return "" if by is None else words(by, store.roots)
+    """Format a canceller: `by #7 refresh() at app.py:42`; empty if unknown."""
+    return "" if by is None else words(named(by, store.title_of), store.roots)
 
 
 REASONS = {

@@ -157,6 +157,8 @@ class CancelledBy(msgspec.Struct, frozen=True):
     asked: bool  # False: what it awaited was cancelled, not the task itself
     through: int | None = None  # the task whose cancellation cancelled this one as well
     through_name: str | None = None
+    title: str = ""  # `#7 refresh()`; empty if the store did not know the task when this one ended
+    through_title: str = ""
 
 
 class EndedTask(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from monitor.protocol import frames, scan_frames
 from monitor.protocol.rows import SECOND, WaitRow
 from monitor.protocol.thread_frames import ThreadsReply
 from monitor.store import convert
+from monitor.store.cancel_text import named
 from monitor.store.ends import Ends
 from monitor.store.flame import FlameSamples
 from monitor.store.label_groups import LabelGroups
@@ -21,6 +22,7 @@ from monitor.store.series import Series
 from monitor.store.slow_log import SlowLog
 from monitor.store.sync_scan import SyncScan, scan_of
 from monitor.store.tables import Tables
+from monitor.store.task_names import title_of
 from monitor.store.tasks import Tasks
 from monitor.store.threads import LOOKS, Threads, compared
 
@@ -96,6 +98,11 @@ class State:
         self.tasks.forget(task_id)
         self.details.pop(task_id, None)
 
+    def title_of(self, task_id: int | None) -> str:
+        """What a task is called; empty if it is not known, or no more."""
+        known = self.tasks.get(task_id or 0) or self.ended.of(task_id or 0)
+        return "" if known is None else title_of(known)
+
     def add_scan(self, at: int, scan: scan_frames.SyncScan) -> None:
         """Replaces what the findings are made from; `at` is Unix microseconds."""
         self.scan_frame = (at, scan)
@@ -128,7 +135,10 @@ class State:
                 self.slow.add(convert.SLOW_CALLBACK.decode(event, self.tables))
             case "task_ended":
                 self.ended_total += 1
-                self.ended.append(convert.ENDED_TASK.decode(event, self.tables))
+                ended = convert.ENDED_TASK.decode(event, self.tables)
+                if ended.cancelled_by is not None:
+                    ended = replace(ended, cancelled_by=named(ended.cancelled_by, self.title_of))
+                self.ended.append(ended)
                 if event.task is not None:
                     self.forget(event.task)
             case "unhandled":

@@ -96,7 +96,12 @@ def _taken_observation(place: tuple[Site | None, Site | None], group: _Cancelled
         label=ended.label,
         site=by.site,
         lines=(
-            Line(f"cancelled {title(by.through, by.through_name, '') or 'what it awaited'}", by.site, by.task, by.name),
+            Line(
+                f"cancelled {by.through_title or title(by.through, by.through_name, '') or 'what it awaited'}",
+                by.site,
+                by.task,
+                by.name,
+            ),
             Line("was cancelled with it; created here", ended.site, ended.id, ended.name, ended.coro, ended.label),
         ),
         evidence={

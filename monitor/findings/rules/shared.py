@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from monitor import formatting as fmt
 from monitor.findings.model import Line, Observation
 from monitor.findings.rules.figure_history import FigureHistories
-from monitor.store.cancel_text import words
+from monitor.store.cancel_text import named, words
 from monitor.store.task_names import title_in, title_of
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def swallowed_cancels(store: Store, thresholds: Thresholds) -> Iterator[Observat
         task = store.tasks.get(one.task)
         if task is None:
             continue
-        by = one.by
+        by = None if one.by is None else named(one.by, store.title_of)
         times = "" if one.times == 1 else f" {one.times} times"
         yield Observation(
             "cancel_swallowed",

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from monitor.protocol import frames
 from monitor.store.ends import MOST_ENDED, MOST_FAILED
+from monitor.store.labels import canceller_text
 from monitor.store.store import Store
 
 
@@ -65,6 +66,26 @@ def test_ends(store):
     apply(store, event(1, "task_ended", task=1, name="main", coro="main", outcome="done", age=1, busy=1, steps=1))
     assert store.tasks == {}
     assert [task.name for task in store.ended] == ["main"]
+
+
+def test_a_canceller_is_named_like_every_task(store):
+    apply(store, static(strings={"from": 6, "items": ["GET /"]}, tasks=[[4, "Task-4", 3, 1, NOW, None, 0, 1, 0]]))
+    apply(store, tick(NOW + 500_000, tasks=[[4, 2, 1, 5, 5, 5]]))
+    end = {"coro": "handle", "outcome": "cancelled", "age": 1, "busy": 1, "steps": 1}
+    by = {"how": "call", "task": 4, "name": "Task-4", "site": 2, "through": 2, "through_name": "worker-1"}
+    apply(store, event(1, "task_ended", task=5, name="Task-5", cancelled_by=by, **end))
+    (ended,) = store.ended
+    assert canceller_text(ended.cancelled_by, store) == "together with #2 worker-1: by #4 worker() at app.py:42"
+    restored = Store()
+    restored.apply(store.keyframe(history=True))
+    assert list(restored.ended) == [ended], "a recording keeps it: the canceller may have gone since"
+
+    # The canceller may be known only later: its end comes after that of the task, in one batch.
+    apply(store, event(2, "task_ended", task=6, name="Task-6", cancelled_by={**by, "task": 9, "through": 0}, **end))
+    late = next(reversed(store.ended)).cancelled_by
+    assert canceller_text(late, store) == "by #9 at app.py:42"
+    apply(store, event(3, "task_ended", task=9, name="Task-9", **{**end, "coro": "refresh", "outcome": "done"}))
+    assert canceller_text(late, store) == "by #9 refresh() at app.py:42"
 
 
 def test_a_task_that_is_renamed(store):

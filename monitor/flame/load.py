@@ -47,6 +47,23 @@ class Profile:
         return self.stacks.by(by, self.names.get)
 
 
+class NoSamplesError(UsageError):
+    """A recording has no samples of the kind asked for. `sampled`: although it was made with --flame."""
+
+    sampled = False
+
+
+def _nothing(path: Path, sampled: bool) -> NoSamplesError:
+    if sampled:
+        error = NoSamplesError(f"{path} has no samples of that kind", "no task ran or waited long enough to be sampled")
+    else:
+        error = NoSamplesError(
+            f"{path} has no samples for a flame graph", "record with --flame; black box: set box_flame"
+        )
+    error.sampled = sampled
+    return error
+
+
 class Collector:
     """Applies frames and keeps the data of flame graphs only; cheaper than a store."""
 
@@ -67,7 +84,7 @@ class Collector:
                 self.samples.apply(flame, frame.at * SECOND, self.tables)
             case Event(kind="slow_callback") if frame.stack:
                 self.slow.add(
-                    Whose(frame.callback if frame.task else CALLBACKS),
+                    Whose(frame.callback if frame.task else CALLBACKS, frame.label or ""),
                     self.tables.stack(frame.stack),
                     frame.duration * SECOND,
                 )
@@ -115,7 +132,7 @@ def from_recording(path: Path, kind: str = ON_LOOP, *, begin: int = 0, end: int 
     if not len(profile.stacks) and kind == ON_LOOP and len(found.slow):
         profile = Profile(SLOW, found.slow, notes=["no samples were recorded: these are the stacks of slow callbacks"])
     if not len(profile.stacks):
-        raise UsageError(f"{path} has no samples for a flame graph", "record with --flame; black box: set box_flame")
+        raise _nothing(path, sampled=found.samples.since is not None)
     profile.notes += problems
     return profile
 
@@ -144,13 +161,16 @@ def merged(kind: str, profiles: Mapping[str, Profile]) -> Profile:
 def from_recorded_set(recorded: RecordedSet, kind: str = ON_LOOP, *, begin: int = 0) -> Profile:
     """The samples of all recordings of a set. Raises UsageError if none has any."""
     found: dict[str, Profile] = {}
+    sampled = False
     for part in recorded.parts:
         try:
             found[f"{part.worker} ({part.pid})"] = from_recording(part.path, kind, begin=begin)
+        except NoSamplesError as error:
+            sampled = sampled or error.sampled
         except UsageError:
             continue
     if not found:
-        raise UsageError(f"{recorded.path} has no samples for a flame graph", "record with --flame")
+        raise _nothing(recorded.path, sampled)
     return merged(kind, found)
 
 

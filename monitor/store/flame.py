@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.protocol.rows import SECOND
 from monitor.store.model import Site
+from monitor.store.task_names import NOT_KNOWN, title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,9 +55,11 @@ class Whose(NamedTuple):
         if self.group in (CALLBACKS, JOBS) or by == "coroutine":
             return self.group
         if by == "task" and self.task:
-            return f"{name_of(self.task) or f'#{self.task}'} ({self.group})"
+            return title(self.task, name_of(self.task), self.group, self.label)
         if by == "site":
             return "(made where is not known)" if self.site is None else f"{self.site.function} {_place(self.site)}"
+        if self.group == NOT_KNOWN:
+            return self.label or UNKNOWN
         return f"{self.group} {self.label}" if self.label else self.group
 
     def is_of(self, group: str) -> bool:

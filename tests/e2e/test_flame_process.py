@@ -213,7 +213,7 @@ def test_a_difference_names_what_grew(recordings):
 def test_stacks_stand_under_what_is_asked_for(recordings):
     _, before, after = recordings
     text = looptop("flame", before, "--by", "task").decode()
-    assert re.search(r"\d % \[/b\]<script> \(handle\)\n", text), text
+    assert re.search(r"\d % #\d+ \[/b\]<script>\n", text), text
     text = looptop("flame", before, "--by", "site").decode()
     assert re.search(r"\d % main program.py:\d+\n.* handle  program.py", text), text
     text = looptop("flame", before, "--by", "all").decode()

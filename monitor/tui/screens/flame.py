@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor import formatting as fmt
-from monitor.store.task_names import title_of
 from monitor.tui.base.keys import bindings
 from monitor.tui.screens.base import LiveScreen
 from monitor.tui.widgets.filter_bar import FilterBar, FilterInput
@@ -58,7 +57,7 @@ class _ProfileOfStore:
 
     def name_of(self, task: int) -> str | None:
         known = self.store.tasks.get(task)
-        return None if known is None else title_of(known)
+        return None if known is None else known.name
 
     def why_empty(self, kind: str) -> str:
         if self.store.read_only:

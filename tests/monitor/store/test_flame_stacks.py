@@ -18,12 +18,18 @@ def test_small_tasks_of_a_coroutine_stand_together():
     ]
     stacks = Stacks.of(rows)
     titles = {}
-    for title, _, seconds in stacks.by("task", {501: "server", 502: "ticker"}.get):
+    for title, _, seconds in stacks.by("task", {501: "server", 502: "Task-502"}.get):
         titles[title] = round(titles.get(title, 0.0) + seconds, 3)
     # The only small one of its coroutine has its own name, which takes no more room.
-    assert titles == {"other tasks of handle": 0.5, "server (serve)": 0.5, "ticker (tick)": 0.002, "old": 0.1}
+    assert titles == {"other tasks of handle": 0.5, "#501 server": 0.5, "#502 tick()": 0.002, "old": 0.1}
     assert len({whose.task for whose, _, _ in stacks}) == 503
     assert {title for title, _, _ in stacks.by("group")} == {"handle", "serve", "tick", "old"}
+
+
+def test_a_coroutine_that_is_not_known_is_no_name():
+    whose = [Whose("?", "GET /mid", task=7), Whose("?"), Whose("(callbacks)")]
+    assert [one.title("group", {}.get) for one in whose] == ["GET /mid", "(unknown)", "(callbacks)"]
+    assert [one.title("task", {}.get) for one in whose] == ["#7 GET /mid", "(unknown)", "(callbacks)"]
 
 
 def test_samples_are_those_of_stacks_and_idle_is_apart():

@@ -99,7 +99,7 @@ async def test_what_stacks_stand_under_and_jobs() -> None:
         jobs = [OnLoopRow(0, 0, stack, 1_000_000, 1)]
         await driver.tick(frames.Tick(at=10**15, flame=frames.Flame(samples=100, on_loop=rows, jobs=jobs)), seconds=2)
         seen = {"group": "▏handle other 75.0%", "coroutine": "▏handle 100.0%", "site": "▏other shop.py:50 100.0%"}
-        seen |= {"task": "(handle) 75.0%", "all": "▏all tasks 100.0%"}
+        seen |= {"task": "▏#7 ", "all": "▏all tasks 100.0%"}
         for by, text in seen.items():
             assert text in driver.text()
             assert f" by {by}" in driver.text() or by == "all"

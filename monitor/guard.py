@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from monitor import early_end
 from monitor.errors import BUG, USAGE, LooptopError
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def guarded(command: Callable[[], int]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot encode must not fail the command
             stream.reconfigure(errors="looptop")
+    early_end.forget()
     status = _status(command)
-    return _flush() or status
+    return _flush() or status or (INTERRUPTED if early_end.asked() else 0)
 
 
 def say(text: str) -> None:

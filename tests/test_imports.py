@@ -40,11 +40,12 @@ ALLOWED = {
     "probes": "probes.decorators probes.probe probes.start",
     # The viewer's side.
     "monitor": "",
+    "monitor.early_end": "",
     "monitor.errors": "",
     "monitor.formatting": "",
     "monitor.terminal": "",
     "monitor.check": "monitor.errors",
-    "monitor.guard": "monitor.errors monitor.formatting",
+    "monitor.guard": "monitor.early_end monitor.errors monitor.formatting",
     "monitor.parsing": "monitor.errors",
     "monitor.protocol": "probes.base monitor.errors",
     "monitor.store": "probes.base monitor.errors monitor.formatting monitor.parsing monitor.protocol",
@@ -90,7 +91,7 @@ ALLOWED = {
         "monitor.tui.widgets"
     ),
     "monitor.plain": (
-        "probes.base monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard "
+        "probes.base monitor.early_end monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard "
         "monitor.protocol monitor.store monitor.transport monitor.findings monitor.attach monitor.recording "
         "monitor.trace monitor.flame monitor.findings.rules monitor.samples monitor.fleet"
     ),
@@ -109,8 +110,8 @@ ALLOWED = {
         "monitor.tui.widgets monitor.tui.controllers monitor.tui.screens"
     ),
     "monitor.cli": (
-        "probes.base monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing monitor.remote "
-        "monitor.store monitor.transport monitor.findings monitor.attach monitor.sources monitor.recording "
+        "probes.base monitor.early_end monitor.errors monitor.formatting monitor.terminal monitor.check monitor.guard monitor.parsing "
+        "monitor.remote monitor.store monitor.transport monitor.findings monitor.attach monitor.sources monitor.recording "
         "monitor.trace monitor.flame monitor.fleet monitor.metrics monitor.tui.base monitor.findings.rules monitor.samples "
         "monitor.plain monitor.tui"
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from monitor import early_end
 from monitor.cli.output import print_object
 from monitor.cli.target import Connector, connect, only_recorded, recorded_set, recording_of, set_of
 from monitor.errors import NO_CONNECTION, ConnectError, LooptopError
@@ -91,10 +92,12 @@ def _print_each(
     from monitor.fleet.each import each
 
     there = members.scan()
-    if isinstance(connect, Connector):
-        found = each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: connect.entering(one.target))
-    else:
-        found = each(there, lambda one: ask(connect(one.target)), takes)
+    with early_end.possible():
+        if isinstance(connect, Connector):
+            entering = connect.entering
+            found = each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: entering(one.target))
+        else:
+            found = each(there, lambda one: ask(connect(one.target)), takes)
     return _print(there, found, as_json, thing, lines, together)
 
 
@@ -105,7 +108,8 @@ def answers(
     from monitor.fleet.each import each
 
     there = members.scan()
-    found = each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: connect.entering(one.target))
+    with early_end.possible():
+        found = each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: connect.entering(one.target))
     answered = _answered(there, found)
     if not answered:
         raise ConnectError("no process of the set answered", "looptop ps lists what runs here")

@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from monitor import early_end
 from monitor import formatting as fmt
 from monitor.flame import formats, page, tree
 from monitor.flame.load import JOBS, ON_LOOP, WAITING, Collector, Profile
@@ -30,18 +31,15 @@ TITLES = {ON_LOOP: "on the loop", WAITING: "waiting", JOBS: "in jobs of executor
 def measure(connection: Connection, duration: float, hz: int, kind: str, by: str) -> Profile:
     """Sample a program for that many seconds and close the connection. Ctrl-C ends it early."""
     found = Collector()
-    with closing(connection):
+    with closing(connection), early_end.possible():
         by_task = by == "task"
         watch = {"flame_wait": True, "flame_tasks": by_task} if kind == WAITING else {"flame": hz}
         watch |= {"flame_jobs": True} if kind == JOBS else {}
         connection.send({"type": "watch", "rate": RATE, "rows": by_task, "events": kind == ON_LOOP, **watch})
         until = time.monotonic() + duration + 1 / RATE  # the last tick comes when the time is over
-        try:
-            while (left := until - time.monotonic()) > 0:
-                for frame in connection.receive(min(left, 0.25)):
-                    found.apply(frame)
-        except KeyboardInterrupt:
-            pass
+        while (left := until - time.monotonic()) > 0 and not early_end.asked():
+            for frame in connection.receive(min(left, 0.25)):
+                found.apply(frame)
     return found.profile(kind)
 
 

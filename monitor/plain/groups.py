@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from monitor import early_end
 from monitor import formatting as fmt
 from monitor.errors import ConnectError, UsageError
 from monitor.plain.objects import Object, rounded, seconds, site_object
@@ -38,16 +39,18 @@ def sort_order(key: str) -> tuple[Column[LabelGroup], bool]:
 
 
 def watched(connection: Connection, duration: float, by_site: bool = False) -> Store:
-    """The store after watching the groups for that many seconds."""
+    """The store after watching the groups for that many seconds. Ctrl-C ends it as soon as they are known."""
     store = Store()
     store.apply(connection.hello)
     if store.read_only:
         raise ConnectError(f"{connection.where} is read from outside", "groups are counted by a probe")
-    with closing(connection):
+    with closing(connection), early_end.possible():
         watch = {"type": "watch", "rate": 4, "rows": False, "events": False, "groups": True}
         connection.send({**watch, "groups_by_site": by_site})
         last_frame = began = time.monotonic()
-        while time.monotonic() - began < duration or store.label_groups.looks < 2:
+        while not (early_end.asked() and store.label_groups.looks) and (
+            time.monotonic() - began < duration or store.label_groups.looks < 2
+        ):
             came = connection.receive(0.25)
             for frame in came:
                 store.apply(frame)

@@ -6,6 +6,7 @@ import time
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from monitor import early_end
 from monitor.findings.rules.engine import Findings
 from monitor.plain import findings as plain_findings
 from monitor.plain import objects
@@ -104,8 +105,8 @@ class Watch:
         began = seen = time.monotonic()
         until = None if duration is None else began + FIRST
         waits = duration is not None
-        try:
-            while until is None or time.monotonic() < until:
+        with early_end.possible():
+            while (until is None or time.monotonic() < until) and not early_end.asked():
                 yield from sorted(self._batch(), key=itemgetter("time"))
                 if duration is not None and waits and self.joined:
                     waits, until = False, time.monotonic() + duration
@@ -115,9 +116,6 @@ class Watch:
                     yield _notice("no process is left")
                     return
                 time.sleep(PAUSE)
-        except KeyboardInterrupt:
-            yield from self._rest()
-            raise
         yield from self._rest()
 
     def findings(self) -> list[Object]:

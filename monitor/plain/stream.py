@@ -12,6 +12,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
+from monitor import early_end
 from monitor.errors import Closed, WayLost
 from monitor.findings.rules.engine import Findings
 from monitor.plain import findings as plain_findings
@@ -334,15 +335,12 @@ def _watch(
         what["slow"] = round(slow * 1e6)
     ticked = time.monotonic()
     until = None if duration is None else ticked + duration
-    with closing(connection):
+    with closing(connection), early_end.possible():
         connection.send(what)
-        while until is None or time.monotonic() < until:
+        while (until is None or time.monotonic() < until) and not early_end.asked():
             wait = PATIENCE if until is None else min(max(until - time.monotonic(), 0.0), PATIENCE)
             try:
                 came = connection.receive(wait)
-            except KeyboardInterrupt:
-                yield from ordered.rest()
-                raise
             except Closed as closed:
                 yield from ordered.rest()
                 yield from stream.losses(0)

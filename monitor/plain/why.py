@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from monitor import early_end
 from monitor import formatting as fmt
 from monitor.errors import ConnectError, UsageError
 from monitor.protocol import frames
@@ -60,12 +61,12 @@ def check(connection: Connection) -> None:
 def collect(connection: Connection, duration: float, past: bool = False, task: int | None = None) -> Trace:
     """Trace a program for a while and close the connection; `past` includes what its ring still holds.
 
-    What live tasks wait on at the end is read as well: of `task`, or of the oldest ones.
+    What live tasks wait on at the end is read as well: of `task`, or of the oldest ones. Ctrl-C ends it early.
     """
     check(connection)
     trace = Trace()
     trace.take(connection.hello)
-    with closing(connection):
+    with closing(connection), early_end.possible():
         connection.send(
             {
                 "type": "watch",
@@ -81,6 +82,8 @@ def collect(connection: Connection, duration: float, past: bool = False, task: i
         asked = False
         while True:
             now = time.monotonic()
+            if early_end.asked() and begun is not None:
+                duration = min(duration, now - begun)
             # Two more ticks: the last steps come with the next one, and their events with the one after.
             if begun is not None and now - begun >= duration + 2.5 / RATE:
                 break

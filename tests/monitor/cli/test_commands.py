@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
 import fake_probe
 import pytest
-from fake_probe import announce, behind_token, event, eventually, hello, serve, well
+from fake_probe import NOW, announce, behind_token, event, eventually, hello, static, tick, well
 from psutil import Process
 
 from monitor import guard
@@ -302,22 +303,38 @@ def test_nobody_reads_any_more(runtime_dir, probe_at):
     assert done.stdout.splitlines()[-1] == str(guard.BROKEN_PIPE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT])
-def test_ctrl_c(runtime_dir, probe_at, number):
-    def behave(peer):
-        peer.send(hello())
-        serve(peer)
+def test_ctrl_c_ends_the_watching_and_not_the_command(runtime_dir, probe_at):
+    asked = []
 
-    probe = probe_at(runtime_dir / "s", behave)
-    watching = subprocess.Popen(
-        [sys.executable, "-m", "monitor", "watch", f"unix:{runtime_dir}/s"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    eventually(lambda: probe.viewers)
-    watching.send_signal(number)
-    out, err = watching.communicate(timeout=60)
-    assert (watching.returncode, out, err) == (130, b"", b"")
+    def behave(peer):
+        peer.send(hello(capabilities=["groups"]))
+        asked.append(peer.read()["type"])
+        group = [1, 3, 0, 0, 9, 9, 0, 0, 0, [0, 0, 0, 0], [], [], [], []]
+        while True:
+            peer.send(static(), tick(groups={"since": NOW, "rows": [group]}))
+            time.sleep(0.1)
+
+    for name in "st":
+        probe_at(runtime_dir / name, behave)
+    one = f"unix:{runtime_dir}/s"
+    commands = {
+        ("watch", one): "",
+        ("findings", one, "--duration", "600"): "no known problem pattern detected",
+        ("flame", one, "--duration", "600"): "no stacks: no task was found at work or waiting",
+        ("groups", one, "--duration", "600"): "worker",
+        ("groups", one, f"unix:{runtime_dir}/t", "--duration", "600"): "worker 1",
+    }
+    started = [
+        subprocess.Popen([sys.executable, "-m", "monitor", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for words in commands
+    ]
+    eventually(lambda: len(asked) == len(commands) + 1)
+    for process in started:
+        process.send_signal(signal.SIGINT)
+    for process, seen in zip(started, commands.values(), strict=True):
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (130, b"")
+        assert seen in out.decode()
 
 
 # run: that the program is started as Python would start it

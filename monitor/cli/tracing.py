@@ -28,9 +28,23 @@ if TYPE_CHECKING:
     from monitor.transport.connection import Connection
 
 
+class TaskId(click.IntRange):
+    """The id of a task, as it is shown: `12` or `#12`."""
+
+    name = "id"
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Fails for anything else."""
+        found = super().convert(str(value).removeprefix("#"), param, ctx)
+        return int(found)
+
+
 @click.command()
 @targets_argument
-@click.option("--task", type=click.IntRange(1), metavar="ID", help="Only the task with this id.")
+@click.option("--task", type=TaskId(), metavar="ID", help="Only the task with this id: 12 or #12.")
 @click.option("--group", default="", metavar="G", help="Only tasks of this coroutine, label or name.")
 @click.option("--slowest", type=click.IntRange(1, 10_000), metavar="N", help="The N slowest tasks that ended (5).")
 @click.option("--duration", type=click.FloatRange(0, 3600), metavar="S", help="Watch for S seconds (5).")

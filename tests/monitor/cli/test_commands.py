@@ -303,6 +303,11 @@ def test_nobody_reads_any_more(runtime_dir, probe_at):
     assert done.stdout.splitlines()[-1] == str(guard.BROKEN_PIPE)
 
 
+def test_a_task_is_asked_for_as_it_is_shown(run, tmp_path):
+    for task, complaint in (("12", "No such file"), ("#12", "No such file"), ("#x", "'x' is not a valid id")):
+        assert complaint.lower() in run("why", tmp_path / "none.looptop", "--task", task)[2].lower()
+
+
 def test_ctrl_c_ends_the_watching_and_not_the_command(runtime_dir, probe_at):
     asked = []
 

@@ -100,7 +100,7 @@ def _watch_all(members: Members, connect: Connector, duration: float) -> Seen:
 
     with closing(Fleet(members, connect, asked(None, past=True))) as fleet:
         watch = Watch(fleet, thresholds.load())
-        seen = watched_all(watch.run(duration), watch.findings)
+        seen = watched_all(watch.run(duration), watch.findings, watch.detectors)
     for note in seen.notes:
         say(note)
     if not watch.joined:

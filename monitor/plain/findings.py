@@ -112,15 +112,17 @@ def watched(things: Iterable[Object], findings: Findings, *, live: bool = True) 
                 notes.append(thing["text"])
     if dropped:
         notes.append(dropped_text(dropped))
-    notes += [
-        f"not reported yet: {title} must last for {after:g} s (see --duration)"
-        for title, after in findings.pending()
-        if live and after >= SLOW
-    ]
+    if live:
+        notes += _pending_notes([findings])
     there = [finding_object(finding) | {"over": False} for finding in findings.all()]
     alive = {_cause(one) for one in there}
     over = [one for one in over if _cause(one) not in alive]
     return Seen([*there, *over], notes, findings.not_judged)
+
+
+def _pending_notes(detectors: Iterable[Findings]) -> list[str]:
+    pending = dict.fromkeys(one for findings in detectors for one in findings.pending() if one[1] >= SLOW)
+    return [f"not reported yet: {title} must last for {after:g} s (see --duration)" for title, after in pending]
 
 
 def _cause(thing: Object) -> object:
@@ -129,10 +131,18 @@ def _cause(thing: Object) -> object:
     return thing["kind"], thing["text"] if site is None else (site["file"], site["line"])
 
 
-def watched_all(things: Iterable[Object], there: Callable[[], list[Object]]) -> Seen:
-    """The same of several programs; `there` are the findings at the end, those of ended processes included."""
+def watched_all(
+    things: Iterable[Object], there: Callable[[], list[Object]], detectors: Callable[[], list[Findings]]
+) -> Seen:
+    """The same of several programs; `there` are the findings at the end, those of ended processes included.
+
+    `detectors`: those of the processes that are alive at the end.
+    """
     first = watched(things, Findings())
-    return Seen(in_order([*there(), *first.found]), first.notes)
+    alive = detectors()
+    notes = [*first.notes, *_pending_notes(alive)]
+    not_judged = next((findings.not_judged for findings in alive if findings.not_judged), "")
+    return Seen(in_order([*there(), *first.found]), notes, not_judged)
 
 
 def in_order(found: list[Object]) -> list[Object]:

@@ -123,6 +123,10 @@ class Watch:
         now = [{**one, "over": False} for watched in self._watched.values() for one in watched.findings()]
         return [*now, *self._ended]
 
+    def detectors(self) -> list[Findings]:
+        """Those of the processes that are alive."""
+        return [watched.stream.findings for watched in self._watched.values()]
+
     def _batch(self) -> Iterator[Object]:
         changes = self._fleet.step()
         for worker, came in self._fleet.take():

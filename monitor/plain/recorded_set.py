@@ -39,12 +39,14 @@ def found_in(recorded: RecordedSet, at: str | None, duration: float | None, thre
     """The findings of all recordings."""
     found: list[Object] = []
     notes: list[str] = []
+    not_judged = ""
     for part, begin, seconds in _within(recorded, at, duration):
         detector = Findings(thresholds)
         seen = watched(_of_part(part, begin, seconds, None, detector, past=False), detector, live=False)
         found += [{**one, **_whose(part)} for one in seen.found]
         notes += [f"worker {part.worker}: {note}" for note in seen.notes]
-    return Seen(in_order(found), notes)
+        not_judged = not_judged or seen.not_judged
+    return Seen(in_order(found), notes, not_judged)
 
 
 def _within(

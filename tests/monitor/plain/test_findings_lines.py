@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitor.findings.model import Finding, Line, Observation
 from monitor.findings.rules.engine import Findings
-from monitor.plain.findings import Seen, finding_object, seen_lines, watched
+from monitor.plain.findings import Seen, finding_object, seen_lines, watched, watched_all
 from monitor.store.model import Site
 
 FRAMEWORK = "/venv/lib/python3.12/site-packages/starlette/routing.py"
@@ -78,6 +78,19 @@ def test_an_empty_answer_says_what_could_not_be_judged_yet() -> None:
     assert seen_lines(Seen([], [], "slow growth is judged after 10m00s (3m00s so far)"), 100, colour=False) == [
         "no known problem pattern detected; slow growth is judged after 10m00s (3m00s so far)"
     ]
+
+
+def test_of_several_programs_it_is_said_too() -> None:
+    class Young(Findings):
+        def pending(self) -> list[tuple[str, float]]:
+            return [("tasks wait", 10.0), ("busy task", 2.0)]
+
+    young = [Findings(), Young(not_judged="slow growth is judged after 10m00s (1m00s so far)"), Young()]
+    seen = watched_all([], list, lambda: young)
+    assert seen_lines(seen, 100, colour=False) == [
+        "no known problem pattern detected; slow growth is judged after 10m00s (1m00s so far)"
+    ]
+    assert seen.notes == ["not reported yet: tasks wait must last for 10 s (see --duration)"]
 
 
 def test_a_line_that_blocks_now_is_not_over() -> None:

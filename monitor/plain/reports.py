@@ -58,12 +58,8 @@ def _nothing(store: Store) -> str:
 
 def in_tree(name: Heading[Row], depth: Callable[[Row], int]) -> Heading[Row]:
     """The heading of the names, which are indented by how deep in the tree each row is."""
-    without = name.without and (name.without[0], _indented(name.without[1], depth))
-    return replace(name, text=_indented(name.text, depth), without=without)
-
-
-def _indented(text: Callable[[Row], str], depth: Callable[[Row], int]) -> Callable[[Row], str]:
-    return lambda row: "  " * min(depth(row), 20) + text(row)
+    text = name.text
+    return replace(name, text=lambda row: "  " * min(depth(row), 20) + text(row))
 
 
 def heading_lines(store: Store) -> list[str]:

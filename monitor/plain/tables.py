@@ -38,21 +38,19 @@ class Heading(Generic[Row]):
     text: Callable[[Row], str]
     right: bool = False
     priority: int = 1
-    without: tuple[str, Callable[[Row], str]] | None = None
-    """Title of another column, and the cell text to use instead if that column does not fit."""
 
 
 def of_columns(
     columns: Sequence[Column[Row]], store: Store, named: Callable[[Row], Any] = lambda row: row
 ) -> list[Heading[Row]]:
-    """The store's columns, for rows of the store. The name column shows the coroutine where its column does not fit.
+    """The store's columns, for rows of the store. A task that has no given name is named by its coroutine.
 
     `named`: what has the name and the coroutine of a row.
     """
-    coroutine = next((c.title for c in columns if c.key == "coro"), None)
-    alone = None if coroutine is None else (coroutine, _called(named))
+    of_tasks = any(c.key == "coro" for c in columns)
     return [
-        Heading(c.title, _reader(c, store), c.right, c.priority, alone if c.key == "name" else None) for c in columns
+        Heading(c.title, _called(named) if of_tasks and c.key == "name" else _reader(c, store), c.right, c.priority)
+        for c in columns
     ]
 
 
@@ -74,13 +72,6 @@ def table(rows: Sequence[Row], headings: Sequence[Heading[Row]], width: int, col
     cells = [[cell(heading.text(row), limit) for heading, limit in zip(headings, most, strict=True)] for row in rows]
     widths = _widths(headings, cells)
     shown = fit(widths, [heading.priority for heading in headings], width)
-    titles = {headings[i].title for i in shown}
-    for i in shown:
-        without = headings[i].without
-        if without is not None and without[0] not in titles:
-            for row, line in zip(rows, cells, strict=True):
-                line[i] = cell(without[1](row), most[i])
-            widths = _widths(headings, cells)
     shrink(widths, shown, [heading.right for heading in headings], width)
     heading_line = _line([heading.title for heading in headings], headings, shown, widths)
     lines = [f"{_BOLD}{heading_line}{_PLAIN}" if colour else heading_line]

@@ -38,8 +38,7 @@ class TaskId(click.IntRange):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Fails for anything else."""
-        found = super().convert(str(value).removeprefix("#"), param, ctx)
-        return int(found)
+        return int(super().convert(str(value).removeprefix("#"), param, ctx))  # type: ignore[arg-type]  # any text
 
 
 @click.command()

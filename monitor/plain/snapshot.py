@@ -78,7 +78,7 @@ def receive_tasks(connection: Connection, options: TaskOptions, worker: int | No
     store.apply(connection.hello)
     store.tasks.share_over = 0.8 / RATE
     with closing(connection):
-        load(connection, store)
+        load(connection, store, options.ended and not store.read_only)
         waits_matter = "waiting_on" in options.filter or options.sort.endswith("waiting_on")
         if waits_matter:
             details(connection, store, list(store.tasks))
@@ -97,11 +97,15 @@ def recorded_tasks(store: Store, options: TaskOptions) -> TaskList:
     return chosen(store, options)
 
 
-def load(connection: Connection, store: Store) -> None:
-    """Receive until every live task is known and the loops have been measured for a moment."""
+def load(connection: Connection, store: Store, ended: bool = False) -> None:
+    """Receive until every live task is known and the loops have been measured for a moment.
+
+    `ended`: also until the newest end is known. Events come oldest first, after the tick that counts those left.
+    """
     last_frame = began = time.monotonic()
     measured: float | None = None
     loaded = False
+    events_left: int | None = 1 if ended else None  # of the tick before; None: nothing is waited for
     whole = 0
     while True:
         now = time.monotonic()
@@ -118,7 +122,9 @@ def load(connection: Connection, store: Store) -> None:
         for frame in came:
             store.apply(frame)
             if isinstance(frame, frames.Tick):
-                loaded = frame.left == 0
+                if frame.probe is not None and events_left is not None:
+                    events_left = None if events_left == 0 else frame.events_left
+                loaded = frame.left == 0 and events_left is None
                 whole += bool(frame.loops)
                 if measured is None:
                     # Nothing is measured from outside.

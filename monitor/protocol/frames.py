@@ -191,6 +191,7 @@ class Tick(Frame, frozen=True, kw_only=True, tag="tick"):
     groups: GroupsTick | None = None
     threads: ThreadsReply | None = None
     left: Int = 0
+    events_left: Int = 0
 
 
 class ExceptionFacts(msgspec.Struct, frozen=True):

@@ -76,6 +76,7 @@ class Session:
         self._lag: dict[int, float] = {}
         self._last_event = 0
         self._missed = 0
+        self._events_left = 0  # for the next ticks
         self._skipped = 0  # events since the last one sent that this viewer did not ask for: no loss
         self._first_event = probe.journal.last_seq  # what fell out of the rings before it came is no loss either
         self._row_cost = 40.0
@@ -314,10 +315,13 @@ class Session:
             self._scan_sent = scanner.number
             tick["sync_scan"] = scanner.facts
         tick["probe"] = self._probe.facts.probe(self._missed)
+        happened = self._events() if self.watch.events else []
+        if self._events_left:
+            tick["events_left"] = self._events_left
         out = self._encoder.lines(frames)
         if len(records) >= LEAST_ROWS:
             self._row_cost = len(out) / len(records)
-        events = self._encoder.lines(self._events()) if self.watch.events else b""
+        events = self._encoder.lines(happened)
         self._events_cost = len(events)
         share = STREAM / self.watch.rate
         self._over = min(max(self._over + len(out) + len(events) - share, 0.0), share)
@@ -390,6 +394,7 @@ class Session:
         events = journal.since(self._last_event)
         before = self._last_event
         threshold = self.watch.slow * 1e6
+        self._events_left = max(len(events) - MOST_EVENTS, 0)
         if len(events) > MOST_EVENTS:
             events = events[:MOST_EVENTS]
             self._last_event = events[-1]["seq"]

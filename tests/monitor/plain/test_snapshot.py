@@ -1,5 +1,7 @@
 """One look at a program: over a real socket, against a probe that is made from the specification."""
 
+import select
+
 import pytest
 from fake_probe import NOW, event, hello, serve, static, tick
 
@@ -51,6 +53,24 @@ def test_everything_that_is_asked_for(look_at):
 )
 def test_order_filter_and_limit(look_at, wanted, expected):
     assert names(look_at(**wanted)) == expected
+
+
+def test_ends_are_whole_before_they_are_printed(look_at):
+    def behave(peer):
+        peer.send(hello())
+        peer.read()
+        peer.send(static())
+        for number in range(1, 6):  # five ends after each of the first four ticks, until it asks for details
+            if select.select([peer.socket], [], [], 0.1)[0]:
+                break
+            peer.send(tick(NOW + number * 100_000, events_left=max(20 - 5 * number, 0)))
+            for end in range(5 * number - 4, 5 * number + 1) if number < 5 else ():
+                facts = {"coro": "work", "outcome": "done", "age": 1, "busy": 1, "steps": 1}
+                peer.send(event(end, "task_ended", task=100 + end, name=f"end-{end}", **facts))
+        serve(peer)
+
+    seen = look_at(behave, ended=True)
+    assert [task.name for task in seen.ended] == [f"end-{number}" for number in range(20, 0, -1)]
 
 
 def test_details_are_asked_only_of_what_is_printed(look_at):

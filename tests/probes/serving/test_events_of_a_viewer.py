@@ -42,6 +42,8 @@ def test_what_fell_out_of_the_rings_before_a_viewer_came_is_not_missed() -> None
     for number in range(2000):
         journal.add("task_ended", outcome="failed" if number < 350 else "done")
     session = Session(host(journal))
+    total, came = len(journal.since(0)), 0
     while session._last_event < journal.last_seq:
-        session._events()
+        came += len(session._events())
+        assert session._events_left == total - came, "a viewer knows how many are still to come"
     assert session._missed == 0

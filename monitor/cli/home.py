@@ -233,7 +233,7 @@ def of_program(program: Program, now: float, target: str, owner: bool, workers: 
     facts = f"{program.owner}{since}{ports}"
     why = f"{program.reason}: {program.todo}" if program.todo else program.reason or ""
     if workers:
-        hint = f"shows its {workers} worker{'' if workers == 1 else 's'}: Enter goes into one"
+        hint = f"shows its {fmt.several(workers, 'worker')}: Enter goes into one"
         return Choice(target, {**cells, "watch": "workers"}, (program.command, facts), hint)
     if program.how is None:
         return Choice(target, cells, (program.command, facts), why_not=why)
@@ -293,7 +293,7 @@ def of_recorded_set(one: RecordedSet, now: float) -> Choice:
         "length": fmt.duration(one.end - one.start),
         "size": fmt.size(sum(part.size for part in one.parts)),
     }
-    facts = f"{number} process{'' if number == 1 else 'es'} in {workers} worker{'' if workers == 1 else 's'}"
+    facts = f"{fmt.several(number, 'process', 'processes')} in {fmt.several(workers, 'worker')}"
     facts += f"  begun {fmt.age(max(now - one.start, 0.0))} ago"
     return Choice(str(one.path), cells, (str(one.path), facts), "replays all workers: Enter goes into one")
 

@@ -26,11 +26,11 @@ def lines(report: Report, colour: bool) -> Iterator[str]:
 
 def total(report: Report) -> str:
     """The number of findings and files, and the Python version."""
-    among = f"{report.files} {_plural('file', report.files)} for Python {report.python[0]}.{report.python[1]}"
+    among = f"{fmt.of_many(report.files, 'file')} for Python {report.python[0]}.{report.python[1]}"
     if not report.found:
         return f"no findings in {among}"
     touched = len({one.path for one in report.found})
-    return f"{len(report.found)} {_plural('finding', len(report.found))} in {touched} of {among}"
+    return f"{fmt.of_many(len(report.found), 'finding')} in {touched} of {among}"
 
 
 def _finding(one: Diagnostic, python: Version, colour: bool) -> Iterator[str]:
@@ -92,7 +92,3 @@ def rules_object() -> list[dict[str, Any]]:
         {"code": rule.code, "name": rule.name, "why": rule.why, "write": fixes(rule), "ruff": rule.ruff or None}
         for rule in RULES.values()
     ]
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"

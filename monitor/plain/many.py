@@ -134,7 +134,7 @@ def tasks_lines(seen: TaskLists, width: int, colour: bool) -> list[str]:
         lines += ["", *table(seen.ended, of_columns(across(ENDED), seen.ended[0].store, _row), width, colour)]
     left_out = seen.passed - len(seen.tasks)
     if left_out > 0:
-        lines += ["", f"{left_out} more live task{'' if left_out == 1 else 's'}"]
+        lines += ["", fmt.of_many(left_out, "more live task")]
     for one in seen.lists.values():
         lines += [f"note: worker {one.store.worker}: {fmt.clean(notice.text)}" for notice in one.store.notices]
     return lines
@@ -155,7 +155,7 @@ def _process_line(seen: TaskLists, member: Member) -> str:
     number = len(store.tasks)
     figures = [
         f"worker {process_text(store)}",
-        f"{number} task{'' if number == 1 else 's'}",
+        fmt.of_many(number, "task"),
         f"lag {fmt.duration(lag)}",
         f"utilization {fmt.percent(utilization)}",
         f"{fmt.rate(store.steps_per_s())} steps/s",

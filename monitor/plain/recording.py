@@ -155,8 +155,7 @@ class SetStatusLine(_RewrittenLine):
         if not known:
             return [*lines, f"nothing is recorded: {reason}"]
         size = fmt.size(sum(one.size for one in known))
-        plural = "recording" if len(known) == 1 else "recordings"
-        return [*lines, f"{self._path}: {len(known)} {plural}, {size}; {reason}"]
+        return [*lines, f"{self._path}: {fmt.several(len(known), 'recording')}, {size}; {reason}"]
 
 
 def _clock(seconds: float) -> str:

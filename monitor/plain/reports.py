@@ -46,7 +46,7 @@ def tasks(look: TaskList, width: int, colour: bool) -> list[str]:
         lines += ["", *table(look.ended, of_columns(ENDED, store), width, colour)]
     left_out = look.passed - len(look.tasks)
     if left_out > 0:
-        lines += ["", f"{left_out} more live task{'' if left_out == 1 else 's'}"]
+        lines += ["", fmt.of_many(left_out, "more live task")]
     return [*lines, *(f"note: {fmt.clean(notice.text)}" for notice in store.notices)]
 
 
@@ -75,7 +75,7 @@ def heading_lines(store: Store) -> list[str]:
     counts = store.tasks.states()
     states = "  ".join(f"{number} {state}" for state, number in sorted(counts.items(), key=lambda pair: -pair[1]))
     number = len(store.tasks)
-    lines.append(f"{number} task{'' if number == 1 else 's'}: {states}" if counts else "0 tasks")
+    lines.append(f"{fmt.of_many(number, 'task')}: {states}" if counts else "0 tasks")
     for loop in store.loops.values():
         known = loop.busy is not None
         steps = f"  {fmt.rate(loop.steps_per_s)} steps/s" if loop.steps_per_s is not None else ""

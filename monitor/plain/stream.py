@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from monitor import early_end
+from monitor import formatting as fmt
 from monitor.errors import Closed, WayLost
 from monitor.findings.rules.engine import Findings
 from monitor.plain import findings as plain_findings
@@ -160,7 +161,7 @@ class Stream:
             self._unnamed, self._unnamed_at = self.store.probe.unnamed, now
         unnamed = self.store.probe.unnamed - self._unnamed
         if unnamed and now - self._unnamed_at >= every:
-            text = f"{unnamed} more task{'' if unnamed == 1 else 's'} ended well: too many to list by name"
+            text = f"{fmt.of_many(unnamed, 'more task')} ended well: too many to list by name"
             yield {**_notice(now, text), "about": "ended"}
             self._unnamed, self._unnamed_at = self.store.probe.unnamed, now
 

@@ -243,7 +243,7 @@ class ServiceScreen(TabbedScreen):
         """Return the name and size of the service, and whether all workers answer."""
         workers, entering = self._whole["workers"], self._whole["entering"]
         silent = workers - self._whole["answering"] - entering
-        number = f"{workers} worker{'' if workers == 1 else 's'}"
+        number = fmt.several(workers, "worker")
         right: tuple[Part, ...] = ()
         if self.watcher.player is not None:
             began = self.watcher.player.state.start

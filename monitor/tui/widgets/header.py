@@ -220,7 +220,7 @@ def _alerts(store: Store, situation: Situation, wide: bool) -> list[Part]:
         text = situation.worst if width(situation.worst) <= most else fit(situation.worst, most)
         alerts.append((f"{'✗' if situation.broken else '!'} {text}{more}", "bad" if situation.broken else "warn"))
     if probe.off:
-        alerts.append((f"{len(probe.off)} hook{'s' if len(probe.off) > 1 else ''} off", "bad"))
+        alerts.append((f"{fmt.several(len(probe.off), 'hook')} off", "bad"))
     lost = probe.dropped - probe.unnamed
     if lost > 0:
         when = "" if probe.dropped_at is None else f", {fmt.age(max(store.now - probe.dropped_at, 0.0))} ago"

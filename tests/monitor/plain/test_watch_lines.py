@@ -196,7 +196,7 @@ def test_ends_without_a_name_are_told_by_number():
         tick(NOW + 250_000 * n, loops=[], probe={**told, "dropped": 900 * n, "unnamed": 900 * n}) for n in range(1, 50)
     ))  # fmt: skip
     assert [thing["text"].split(":")[0] for thing in made] == [
-        "36000 more tasks ended well",
+        "36,000 more tasks ended well",
     ]
     assert watched(made, Findings()).notes == [], "looptop findings prints no ends, and says nothing of those"
     assert [wanted(made[0], only) for only in ((), ("ended",), ("slow", "failed"))] == [True, True, False]

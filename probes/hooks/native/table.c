@@ -399,27 +399,33 @@ PyType_Spec records_spec = {
     .slots = records_slots,
 };
 
-/* Changed: a ring that grows to a bound. */
+/* Changed: a ring that grows to a bound, and shrinks again after a burst. */
+
+#define KEPT 4096
+
+static int changed_resize(Changed *self, Py_ssize_t size) {
+    PyObject **made = PyMem_Malloc(size * sizeof(PyObject *));
+    Py_ssize_t index;
+    if (made == NULL)
+        return -1;
+    for (index = 0; index < self->used; index++)
+        made[index] = self->ring[(self->first + index) % self->size];
+    PyMem_Free(self->ring);
+    self->ring = made;
+    self->size = size;
+    self->first = 0;
+    return 0;
+}
 
 int changed_append(Changed *self, PyObject *record) {
     if (UNLIKELY(self->used == self->size)) {
-        Py_ssize_t size = self->size ? self->size * 2 : 64, index;
-        PyObject **made;
+        Py_ssize_t size = self->size ? self->size * 2 : 64;
         if (self->used >= self->most)
             return 0;
-        if (size > self->most)
-            size = self->most;
-        made = PyMem_Malloc(size * sizeof(PyObject *));
-        if (made == NULL) {
+        if (changed_resize(self, size < self->most ? size : self->most) < 0) {
             PyErr_NoMemory();
             return -1;
         }
-        for (index = 0; index < self->used; index++)
-            made[index] = self->ring[(self->first + index) % self->size];
-        PyMem_Free(self->ring);
-        self->ring = made;
-        self->size = size;
-        self->first = 0;
     }
     Py_INCREF(record);
     self->ring[(self->first + self->used++) % self->size] = record;
@@ -441,6 +447,8 @@ static PyObject *changed_popleft(PyObject *op, PyObject *unused) {
     record = self->ring[self->first];
     self->first = (self->first + 1) % self->size;
     self->used--;
+    if (UNLIKELY(self->size > KEPT && self->used < self->size / 8))
+        changed_resize(self, self->size / 4); /* without memory for that it stays as large */
     return record;
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections import deque
 from typing import Any
 
 import pytest
@@ -41,3 +43,22 @@ def test_each_record_gets_its_turn(kind: str) -> None:
     assert not table
     assert table.take(5) == []
     assert table.part(0, 5)[0] == []
+
+
+@pytest.mark.skipif(isinstance(install.changed, deque), reason="the queue in C")
+def test_the_queue_of_changes_gives_memory_back_after_a_burst() -> None:
+    queue = type(install.changed)(200_000)
+    record = TaskRecord(set())
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            queue.append(record)
+        while len(queue) > 100:
+            assert queue.popleft() is record
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()
+    other = TaskRecord(set())
+    queue.append(other)
+    left = [queue.popleft() for _ in range(len(queue))]
+    assert left == [record] * 100 + [other]

@@ -391,15 +391,10 @@ class Session:
 
     def _events(self) -> list[dict[str, Any]]:
         journal = self._probe.journal
-        events = journal.since(self._last_event)
         before = self._last_event
+        events, self._events_left = journal.first_since(before, MOST_EVENTS)
         threshold = self.watch.slow * 1e6
-        self._events_left = max(len(events) - MOST_EVENTS, 0)
-        if len(events) > MOST_EVENTS:
-            events = events[:MOST_EVENTS]
-            self._last_event = events[-1]["seq"]
-        else:
-            self._last_event = journal.last_seq
+        self._last_event = events[-1]["seq"] if self._events_left else journal.last_seq
         since = max(before, self._first_event)
         self._missed += max(self._last_event - since, 0) - sum(event["seq"] > since for event in events)
         kinds = self.watch.events

@@ -90,6 +90,7 @@ class Session:
         self._past_rows: int | None = None  # most rows of a series; for the black box only
         self._whole_due = 0.0
         self._most_rows = MOST_ROWS
+        self._most_dirty: int | None = None  # for the black box only
         self.detailed: TaskRecord | None = None
         self.tracing_reported = False
         self.flame = FlameRows(self.watch)
@@ -126,6 +127,7 @@ class Session:
         self._past_rows = past_rows
         self._steps = Names(self._probe.ring)
         self._most_rows = MOST_UNASKED
+        self._most_dirty = most
         self._groups.every = BOXED_EVERY
         self._last_event = last_event
         self._begin()
@@ -176,7 +178,7 @@ class Session:
             return
         dirty = self._dirty
         if self.watch.rows:
-            for record in changes.live:
+            for record in self._fitting(changes.live):
                 dirty[record.id] = record
             for record in changes.ended:
                 if record.id in self._known:
@@ -190,6 +192,20 @@ class Session:
         self._sites |= changes.sites
         for number, lag in changes.lags.items():
             self._lag[number] = max(self._lag.get(number, 0.0), lag)
+
+    def _fitting(self, live: list[TaskRecord]) -> list[TaskRecord]:
+        """Those of which there is room for a row. What the black box leaves out comes when it changes again."""
+        room = len(live) if self._most_dirty is None else max(self._most_dirty - len(self._dirty), 0)
+        if len(live) <= room:
+            return live
+        fitting = []
+        for record in live:
+            if record.id in self._known or record.id in self._dirty:
+                fitting.append(record)
+            elif room:
+                room -= 1
+                fitting.append(record)
+        return fitting
 
     # Output
 

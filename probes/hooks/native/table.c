@@ -264,6 +264,8 @@ static PyObject *records_take(PyObject *op, PyObject *number) {
             records_remove(self, KEY(self, record)); /* another may have moved here: look again */
         Py_DECREF(record);
     }
+    if (list != NULL && self->size > SWEPT && self->used < self->size / 8 && resize(self, self->size / 4) < 0)
+        PyErr_Clear(); /* without memory for that it stays as large */
     return list;
 }
 

@@ -62,3 +62,27 @@ def test_the_queue_of_changes_gives_memory_back_after_a_burst() -> None:
     queue.append(other)
     left = [queue.popleft() for _ in range(len(queue))]
     assert left == [record] * 100 + [other]
+
+
+@pytest.mark.skipif(isinstance(install.changed, deque), reason="tables in C")
+def test_a_table_from_which_all_were_taken_gives_memory_back() -> None:
+    table = install.new_table()
+    thing = set[int]()
+    tracemalloc.start()
+    try:
+        for number in range(1, 30_001):
+            record = TaskRecord(thing)
+            record.id = number
+            table[number] = record
+        while len(table) > 100:
+            table.take(1000)
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()
+    record = TaskRecord(thing)
+    record.id = 40_000
+    table[40_000] = record
+    left = len(table)
+    assert table.get(40_000) is record
+    assert record in table.take(left)
+    assert not table

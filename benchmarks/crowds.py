@@ -222,8 +222,9 @@ def crowd(setup: Setup, sizes: Sizes) -> Table:
         f"Targets: {MOST_BYTES} B per task in addition to the task itself (beside it, what a program with {FEW:,} "
         f"tasks pays as well: threads, modules, tables); a 99.9th percentile at most {MOST_DELAY * 1e3:g} ms above "
         f"that without a probe; {MOST_STREAM / 1e3:g} KB/s. The program has a timer of 5 ms. A record takes 208 B "
-        "(212 with what the allocator adds), and its places in the tables of tasks, of ids and of what the black box "
-        "has still to write 10 to 20 each. The rest is what allocators have reserved: measured is resident memory."
+        "(212 with what the allocator adds), and its places in the tables of tasks and of ids 10 to 20 each. The rest "
+        "is what allocators have reserved: measured is resident memory. Of what is paid at once, 4 MiB are the step "
+        "ring, which is full here."
     )
     before, before_few, usual = 0, 0, 0.0
     for name, probe, watched in MODES:

@@ -26,6 +26,8 @@ def find(path: str) -> ContextVar[Any] | None:
     found: Any = sys.modules.get(module)
     if found is None or getattr(getattr(found, "__spec__", None), "_initializing", False):
         return None
+    if module == "__main__" and names.partition(".")[0] not in vars(found):
+        return None  # the script may be running up to its definition
     for name in names.split("."):
         found = vars(found).get(name) if hasattr(found, "__dict__") else None
     if not isinstance(found, ContextVar):

@@ -19,7 +19,7 @@ from __future__ import annotations
 from asyncio import current_task
 from typing import TYPE_CHECKING, Any
 
-from ..base.settings import text_of
+from ..base.settings import text_of, warn
 from ..base.task_facts import coro_of, task_name
 from ..hooks import accounting, reading
 from ..hooks.groups import groups
@@ -81,7 +81,9 @@ class Labels:
         groups.on_made, groups.source_of, groups.label_of = self.made, self.source_of, self.of
         groups.status_of = self.status_of
         if self._path and not context_variable.is_path(self._path):
-            self._notice(f"label={self._path!r} is not MODULE:VARIABLE; no labels are read from it")
+            text = f"label={self._path!r} is not MODULE:VARIABLE; no labels are read from it"
+            warn(text)
+            self._notice(text)
             self._path = ""
         self.look()
 

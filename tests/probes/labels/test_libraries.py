@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from watched import Program
 
+from probes.labels import context_variable
+
 PARTS = (
     "grpc",
     "aio_pika",
@@ -130,6 +132,10 @@ def test_a_context_variable(pure: str, tmp_path: Path) -> None:
     seen = run(tmp_path, "variable", **env)
     assert seen.of("work") == {"import 0": 1, "import 1": 1}
     assert seen.of("at_once") == {"at once": 1}
+
+
+def test_a_variable_of_the_script_may_be_defined_later() -> None:
+    assert context_variable.find("__main__:defined_further_below") is None
 
 
 @pytest.mark.parametrize("value", ["nonsense", "asyncio:Task"])

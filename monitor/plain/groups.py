@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SORT = "total"
 PATIENCE = 30.0
+MANY = 100
+"""New groups in one look after which there may be more: a probe sends 200 of both kinds at most."""
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
@@ -48,12 +50,17 @@ def watched(connection: Connection, duration: float, by_site: bool = False) -> S
         watch = {"type": "watch", "rate": 4, "rows": False, "events": False, "groups": True}
         connection.send({**watch, "groups_by_site": by_site})
         last_frame = began = time.monotonic()
+        known, more = 0, False
         while not (early_end.asked() and store.label_groups.looks) and (
-            time.monotonic() - began < duration or store.label_groups.looks < 2
+            time.monotonic() - began < duration or store.label_groups.looks < 2 or more
         ):
             came = connection.receive(0.25)
+            looks = store.label_groups.looks
             for frame in came:
                 store.apply(frame)
+            if store.label_groups.looks > looks:
+                more = len(store.label_groups) - known >= MANY
+                known = len(store.label_groups)
             if came:
                 last_frame = time.monotonic()
             elif time.monotonic() - last_frame > PATIENCE:

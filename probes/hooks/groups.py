@@ -140,6 +140,7 @@ class Groups:
     def __init__(self) -> None:
         self.by_key: dict[Any, GroupCounts] = {}
         self.by_label: dict[tuple[Any, str], GroupCounts] = {}
+        self._labels_of: dict[int, int] = {}  # how many, by number of the coroutine's group
         self.by_number: dict[int, GroupCounts] = {}
         """Without those of creation sites, which are numbered with them."""
         self.by_site: dict[Any, GroupCounts] = {}
@@ -201,10 +202,10 @@ class Groups:
         key = (base.number, label)
         group = self.by_label.get(key)
         if group is None:
-            if len(self.by_label) >= MOST_LABELLED or sum(of == base.number for of, _ in self.by_label) >= MOST_LABELS:
-                if label == OTHERS:
-                    return base
+            labels = self._labels_of.get(base.number, 0)
+            if label != OTHERS and (labels >= MOST_LABELS or len(self.by_label) >= MOST_LABELLED):
                 return self.of(base, OTHERS)
+            self._labels_of[base.number] = labels + 1
             group = self.by_label[key] = self._add(base.key, base.coro, label)
             group.adapter = base.adapter
         return group
@@ -274,6 +275,7 @@ class Groups:
             shared.forget_groups()
         self.by_key.clear()
         self.by_label.clear()
+        self._labels_of.clear()
         self.by_site.clear()
         self._by_instruction.clear()
         self.by_number = {}

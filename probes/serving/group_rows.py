@@ -51,7 +51,8 @@ class GroupRows:
             state = (shown, group.ended, group.gone)
             if self._sent.get(group.number, (0, 0, 0)) != state or group.number in oldest:
                 changed.append((self._sent.get(group.number) is not None, group, state))
-        changed.sort(key=lambda one: one[0])  # those that the viewer does not know first
+        # Those that the viewer does not know first, and of these the ones that took the most time.
+        changed.sort(key=lambda one: (one[0], 0.0 if one[0] else -one[1].sums[AGE]))
         sites = {group.number for group in of_sites}
         rows = []
         for number, (_, group, state) in enumerate(changed[:MOST_ROWS]):

@@ -54,6 +54,18 @@ def test_the_two_backends_count_alike() -> None:
     assert seen[0] == seen[1]
 
 
+def test_labels_beyond_the_bounds_count_as_others() -> None:
+    made = groups.Groups()
+    first, *more = [made.make(key, None) for key in "abcdefgh"]
+    found = [made.of(first, str(number)) for number in range(groups.MOST_LABELS + 20)]
+    assert len(set(found)) == groups.MOST_LABELS + 1 and {one.label for one in found[-20:]} == {groups.OTHERS}
+    assert made.of(first, "7") is found[7]
+    for base in more:
+        found += [made.of(base, str(number)) for number in range(groups.MOST_LABELS)]
+    assert groups.MOST_LABELLED <= len(set(found)) <= groups.MOST_LABELLED + 8
+    assert (found[-1].label, found[-1].coro) == (groups.OTHERS, more[-1].coro)
+
+
 @pytest.mark.parametrize("exponent", [-5, -3, -1, 1, 3])
 def test_a_bucket_is_within_three_percent(exponent: int) -> None:
     chance = random.Random(exponent)

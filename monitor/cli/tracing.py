@@ -129,6 +129,7 @@ def trace(
     else:
         taken = plain.collect(_connect(targets[0], token_file), seconds, past=last is not None)
     taken.name_live_tasks()
+    taken.add_running()
     timeline = taken.timeline
     since = 0 if last is None else timeline.end - round(last * 1e9)
     write(Path(output), packets_of(taken, since), overwrite=True)
@@ -175,6 +176,7 @@ def _write_traces(traces: list[Trace], output: str, last: float | None) -> int:
     pieces = []
     for number, one in enumerate(traces):
         one.name_live_tasks()
+        one.add_running()
         since = 0 if last is None else one.timeline.end - round(last * 1e9)
         pieces.append(packets_of(one, since, number))
         begin = max(one.timeline.begin, since)

@@ -140,6 +140,7 @@ def _task(
             "woken by": _WAKES.get(step.kind),
             "by task": step.waker or None,
             "queued": None if step.ready is None else duration(step.start - step.ready),
+            "line": _line(step.site) if step.running else None,
         }
         if wait is not None:
             facts["waited at"] = _line(wait.users)

@@ -274,6 +274,8 @@ def test_what_blocks_is_in_the_box_of_a_program_killed_for_it(folder):
     assert f"in boxed.py:{blocking} main" in done.stderr
     profile = json.loads(looptop(folder, "flame", str(box), "--json"))
     assert profile["kind"] == "on_loop" and profile["samples"]
+    looptop(folder, "trace", str(box), "-o", str(folder / "trace"))
+    assert f"boxed.py:{blocking} main".encode() in (folder / "trace").read_bytes(), "the step that did not end"
     assert [("main", blocking)] in stacks()  # not always the longest: the program blocks before, too
 
 

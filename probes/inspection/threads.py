@@ -184,6 +184,8 @@ def _job(frame: Any, tables: Tables) -> dict[str, Any] | None:
         function = hold(work[0] if isinstance(work, tuple) and work else getattr(item, "fn", None))
     else:
         return None
+    if function is None:
+        return None  # a thread of anyio that waits for its next job
     for _ in range(10):
         if type(function) is not partial:
             break

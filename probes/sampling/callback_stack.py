@@ -35,6 +35,9 @@ def stack_of(lines: list[tuple[CodeType, int]], depth: int) -> Stack:
     if len(out) == 1 and out[0][0].co_name == "select" and sites.is_stdlib(out[0][0].co_filename):
         # The thread is in the loop itself, between two callbacks.
         return ()
+    if all(sites.is_own(code.co_filename) for code, _ in out):
+        # The probe is at work between two callbacks: it reports a slow one, or answers a beat.
+        return ()
     del out[MOST_FRAMES:]
     return tuple(entry for entry in reversed(out) if not sites.is_hook(entry[0].co_filename))
 

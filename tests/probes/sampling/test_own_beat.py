@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from probes.base import task_facts
+from probes.base import process, task_facts
 from probes.hooks.records import LoopRecord, TaskRecord
 from probes.sampling import watchdog as module
+from probes.sampling.callback_stack import stack_of
 
 
 @pytest.fixture
@@ -36,6 +37,15 @@ def test_a_loop_that_has_stopped_is_not_waited_for(record, monkeypatch):
     module.install.loops.clear()  # between the look and the beat
     module.Watchdog()._beat(loop, record, 2.0)
     assert record.beat_sent == 0.0
+
+
+def test_the_probe_at_work_in_the_thread_of_a_loop_is_no_stack_of_the_program():
+    """On a loop whose callbacks pass no hook it would be sampled as one: while it reports a slow step, for example."""
+    own = [(process.thread_schedule.__code__, 140), (module.Watchdog.record_slow.__code__, 390)]
+    users = (test_a_callback_of_the_program_is_one.__code__, 50)
+    assert stack_of(own, 0) == ()
+    assert stack_of([*own, users], 0) == (users, *reversed(own))
+    assert stack_of([users, *own], 0) == (*reversed(own), users)
 
 
 def test_a_callback_of_the_program_is_one(record):

@@ -265,11 +265,21 @@ class Timeline:
         return missing, long
 
     def line_of(self, run: Run) -> Site | None:
-        """Return the line at which a run spent its time, if it was sampled, else the function of a callback."""
+        """Return the line at which a run spent its time, if it was sampled, else the function of a callback.
+
+        A slow callback that is no more than adjacent to the run is not it, nor is one of another task.
+        """
+        site = run.site
         for blocked in self.blocked:
-            if blocked.loop == run.loop and blocked.start < run.end and blocked.end > run.start and blocked.at:
+            common = min(blocked.end, run.end) - max(blocked.start, run.start)
+            shorter = min(blocked.end - blocked.start, run.end - run.start)
+            if blocked.loop != run.loop or blocked.at is None or common <= 0 or 2 * common < shorter:
+                continue
+            if blocked.task & 0xFFFFFFFF == run.task:
                 return blocked.at
-        return run.site
+            if not blocked.task:  # on some loops only the function is known
+                site = blocked.at
+        return site
 
     def collected(self, start: int, end: int) -> int:
         """Return the nanoseconds of garbage collection during a time."""

@@ -160,6 +160,24 @@ def test_a_timer_that_was_due_while_another_task_blocked_the_loop():
     assert (queued.behind[0].task, queued.behind[0].at, queued.behind[0].duration) == (2, BLOCK, 90 * MS)
 
 
+def test_a_slow_callback_of_another_task_or_next_to_a_step_is_not_its_line():
+    ring = Ring()
+    ring.born(1, 0)
+    ring.run(Kind.STEP_BORN, 0, 0, 50, 1)
+    ring.run(Kind.CALL_SOON, 50, 50, 90, 0)
+    ring.run(Kind.STEP_SELF, 50, 90, 91, 1)
+    ring.end(1, 91)
+    timeline = ring.timeline()
+    other = Site("/app/other.py", 1, "other")
+    timeline.blocked += [
+        Blocked(1, 0, 30 * MS, 52 * MS, other),  # of a loop on which only the function is known
+        Blocked(1, 2, 0, 50 * MS, RELEASE),
+        Blocked(1, 1, 0, 50 * MS, BLOCK),
+        Blocked(1, 0, 50 * MS, 90 * MS + MS // 10, HANDLER),
+    ]
+    assert [part.at for part in parts_of(timeline, timeline.lives[1]) if part.kind == "ran"] == [BLOCK, None]
+
+
 def test_what_came_over_a_descriptor_while_the_loop_was_busy_is_unknown():
     ring = Ring()
     ring.born(1, 0)

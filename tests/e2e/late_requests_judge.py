@@ -1,6 +1,6 @@
 """Judges what `looptop why --json` says of the requests of late_requests.py.
 
-`python tests/e2e/late_requests_judge.py [SECONDS] [PYTHON] [asyncio|uvloop]` takes as many as fit into so many seconds;
+`python tests/e2e/late_requests_judge.py [SECONDS] [VERSION] [asyncio|uvloop]` takes as many as fit into so many seconds;
 without arguments (`make lateness`) it takes 1,000 on each of CPython 3.11 to 3.13, with asyncio and with uvloop.
 """
 
@@ -13,6 +13,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from interpreters import VERSIONS, find_python
 
 PROGRAM = Path(__file__).with_name("late_requests.py")
 MARKED = {
@@ -110,7 +114,8 @@ def judged(seconds: float, python: str, loop: str, most: int = 10_000, packages:
     finally:
         program.kill()
         program.wait()
-    tasks = [task for task in json.loads(out)["tasks"] if task["name"] and ":" in task["name"]][:most]
+    tasks = [task for task in json.loads(out)["tasks"] if task["name"] and ":" in task["name"]]
+    tasks = sorted(tasks, key=lambda task: task["started"])[:most]
     counts: Counter[str] = Counter()
     for task in tasks:
         kind = task["name"].partition(":")[0]
@@ -120,9 +125,13 @@ def judged(seconds: float, python: str, loop: str, most: int = 10_000, packages:
             print("\n".join(wrong))
     right = sum(count for name, count in counts.items() if name.endswith("right"))
     unknown = unknown_share(tasks)
+    planted = Counter(task["name"].partition(":")[0] for task in tasks)
     wrongs = {name: count for name, count in counts.items() if name.endswith("wrong")}
-    print(f"{right} of {len(tasks)} right, unknown {unknown:.2%}", wrongs or "", flush=True)
-    return right >= 0.99 * len(tasks) and unknown <= 0.05
+    few, many = min(planted[kind] for kind in LINES), max(planted.values())
+    print(
+        f"{right} of {len(tasks)} right, {few} to {many} of each kind, unknown {unknown:.2%}", wrongs or "", flush=True
+    )
+    return bool(few) and right >= 0.99 * len(tasks) and unknown <= 0.05
 
 
 def uvloop_for(python: str, version: str) -> str:
@@ -136,9 +145,6 @@ def uvloop_for(python: str, version: str) -> str:
 
 def everywhere() -> bool:
     """1,000 requests on each Python and loop; whether all were good enough."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from interpreters import VERSIONS, find_python
-
     good = True
     for version in VERSIONS:
         python = find_python(version)
@@ -156,9 +162,13 @@ def main() -> None:
     """Reads the command line."""
     if len(sys.argv) == 1:
         sys.exit(0 if everywhere() else 1)
-    python = sys.argv[2] if len(sys.argv) > 2 else sys.executable
+    version = sys.argv[2] if len(sys.argv) > 2 else "{}.{}".format(*sys.version_info)
     loop = sys.argv[3] if len(sys.argv) > 3 else "asyncio"
-    sys.exit(0 if judged(float(sys.argv[1]), python, loop) else 1)
+    python = find_python(version)
+    if python is None:
+        sys.exit(f"{version}: not found")
+    packages = uvloop_for(python, version) if loop == "uvloop" else ""
+    sys.exit(0 if judged(float(sys.argv[1]), python, loop, packages=packages) else 1)
 
 
 if __name__ == "__main__":

@@ -152,8 +152,12 @@ def group_lines(store: Store, sort: str, by_site: bool, width: int, colour: bool
     rows = chosen(store, sort, by_site)
     if not rows:
         return ["No tasks yet."]
-    number = fmt.several(len(rows), "creation site" if by_site else "group")
-    notes = ", ".join(filter(None, (number, store.label_groups.periods(store.now))))
-    lines = [*table(rows, of_columns(LABEL_GROUPS, store), width, colour), "", f"{notes}; █ ran ▓ queued ░ waited"]
+    note, since = fmt.several(len(rows), "creation site" if by_site else "group"), store.label_groups.since
+    if since is not None:
+        note += f", counted for {fmt.age(store.now - since)}"
+    over = store.label_groups.rate_over(store.now)
+    if over is not None:
+        note += f", /s over the last {fmt.age(over)}"
+    lines = [*table(rows, of_columns(LABEL_GROUPS, store), width, colour), "", f"{note}; █ ran ▓ queued ░ waited"]
     session = store.session
     return [*lines, WHILE_WATCHED] if session is not None and session.hooks not in ("", "C") else lines

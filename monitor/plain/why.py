@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from monitor import early_end
 from monitor import formatting as fmt
 from monitor.errors import ConnectError, UsageError
 from monitor.protocol import frames
+from monitor.trace.choose import explain_slowest
 from monitor.trace.collect import Trace, of_recording
-from monitor.trace.explain import explain, group_object, group_text, in_group, reason_object, slowest, text_of
+from monitor.trace.explain import explain, group_object, group_text, in_group, reason_object, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,26 +129,17 @@ def why(trace: Trace, options: WhyOptions) -> Why:
             raise UsageError(f"task {options.task} did nothing meanwhile", "is it its id, and does it still live?")
         born = trace.born(options.task)
         return Why([explain(timeline, life, born, now=trace.waits_now(options.task))], notes=notes)
-    found = slowest(timeline, options.slowest, options.group, labelled=True)
-    if found and found[0].label and not options.group:
+    belongs = partial(in_group, group=options.group) if options.group else None
+    reasons = explain_slowest(trace, options.slowest, belongs, labelled=belongs is None)
+    first = reasons[0].life if reasons else None
+    if first is None and options.group:
+        raise UsageError(f"no task of {options.group} ran meanwhile", "is it a coroutine, label or name?")
+    if first is None:
+        notes.append("no task ran meanwhile")
+    elif first.ended is None:
+        notes.append("no task began and ended meanwhile: these are live ones, the oldest first")
+    elif first.label and belongs is None:
         notes.append("only tasks with a label, such as requests: --group COROUTINE for others")
-    if not found:
-        alive = [
-            life
-            for life in timeline.lives.values()
-            if life.ended is None
-            and (life.steps or (options.group and life.id in trace.store.tasks))
-            and (not options.group or in_group(life, options.group))
-        ]
-        alive.sort(key=lambda life: trace.born(life.id) or life.born or timeline.end)
-        found = alive[: options.slowest]
-        if found:
-            notes.append("no task began and ended meanwhile: these are live ones, the oldest first")
-        elif options.group:
-            raise UsageError(f"no task of {options.group} ran meanwhile", "is it a coroutine, label or name?")
-        else:
-            notes.append("no task ran meanwhile")
-    reasons = [explain(timeline, life, trace.born(life.id), now=trace.waits_now(life.id)) for life in found]
     return Why(reasons, options.group, notes)
 
 

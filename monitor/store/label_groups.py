@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from monitor import formatting as fmt
 from monitor.protocol.frames import GroupsTick
 from monitor.protocol.rows import SECOND, GroupRow, us
 from probes.base import protocol
@@ -337,12 +336,10 @@ class LabelGroups(dict[int, LabelGroup]):
             if group is not None:
                 group.marks = deque(((at * SECOND, n, m) for at, n, m in each), maxlen=MOST_MARKS)
 
-    def periods(self, now: float) -> str:
-        """Say for how long was counted, and for how long the rates; empty if nothing was."""
+    def rate_over(self, now: float) -> float | None:
+        """Seconds that the rates cover, in the group with the most; None if no group has a rate."""
         over = (group.rate_over(now) for group in (*self.values(), *self.by_site.values()))
-        longest = max((seconds for seconds in over if seconds is not None), default=None)
-        rates = "" if longest is None else f", /s over the last {fmt.age(longest)}"
-        return "" if self.since is None else f"counted for {fmt.age(now - self.since)}{rates}"
+        return max((seconds for seconds in over if seconds is not None), default=None)
 
     def frozen(self) -> LabelGroups:
         """Return an independent copy."""

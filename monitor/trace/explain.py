@@ -60,21 +60,20 @@ def explain(
     return Reason(life, started, end - started, parts, path_of(timeline, life, parts))
 
 
-def slowest(timeline: Timeline, count: int, group: str = "", least: int = 0, *, labelled: bool = False) -> list[Life]:
+def slowest(
+    timeline: Timeline, count: int, belongs: Callable[[Life], bool] | None = None, *, labelled: bool = False
+) -> list[Life]:
     """Return the ended tasks of the greatest age whose birth and end are known, slowest first.
 
-    With `labelled` only those with a label, if there are any and no group is given: a server's requests have one, and
-    its tasks for connections, which live as long as a client likes, do not.
+    `belongs`: which tasks are asked for. With `labelled` only those with a label, if there are any: a server's requests
+    have one, and its tasks for connections, which live as long as a client likes, do not.
     """
     found = [
         life
         for life in timeline.lives.values()
-        if life.born is not None
-        and life.ended is not None
-        and life.ended - life.born >= least
-        and (not group or in_group(life, group))
+        if life.born is not None and life.ended is not None and (belongs is None or belongs(life))
     ]
-    if labelled and not group:
+    if labelled:
         found = [life for life in found if life.label] or found
     found.sort(key=lambda life: (life.born or 0) - (life.ended or 0))
     return found[:count]
@@ -207,7 +206,8 @@ def text_of(reason: Reason) -> list[str]:
 def group_text(group: str, reasons: list[Reason]) -> list[str]:
     """Return what the slowest tasks of a group have in common: the sum of their parts."""
     age = sum(reason.age for reason in reasons)
-    many = f"the {len(reasons)} slowest" if len(reasons) > 1 else "the slowest"
+    most = "slowest" if any(reason.life.ended is not None for reason in reasons) else "oldest live"
+    many = f"the {len(reasons)} {most}" if len(reasons) > 1 else f"the {most} one"
     parts = [part for reason in reasons for part in reason.parts]
     return [f"{group}: {many}, {duration(age)} together", *_sums_text(parts, _family)]
 

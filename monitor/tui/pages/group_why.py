@@ -34,13 +34,15 @@ def group_why_page(
         out += [line((part, "text")) for text in texts for part in wrapped(text, cells)]
         out.append(BLANK)
     else:
-        out += [line(("None of its tasks began and ended since recording of steps began.", "dim")), BLANK]
+        out += [line(("None of its tasks has run since recording of steps began, and none is alive.", "dim")), BLANK]
     if waits is not None:
         out += [*waits_lines(waits, cells), BLANK]
     if reasons:
-        out.append(heading("The slowest", cells, "Enter opens a task; w there explains it"))
+        most = "The oldest" if reasons[0].life.ended is None else "The slowest"
+        out.append(heading(most, cells, "Enter opens a task; w there explains it"))
         for reason in reasons:
-            ended = (f"  {reason.life.outcome}", "bad" if reason.life.outcome == "failed" else "dim")
+            outcome = reason.life.outcome or "still alive"
+            ended = (f"  {outcome}", "bad" if outcome == "failed" else "dim")
             text = (f"  {duration(reason.age):>9}  ", "strong")
             out.append(line(text, (reason.life.title, "text"), ended, target=("task", reason.life.id)))
     return out + recorded_lines(trace)

@@ -9,8 +9,10 @@ from monitor.tui.pages.group_why import group_why_page, waits_page
 from monitor.tui.screens.steps import StepsScreen
 
 if TYPE_CHECKING:
+    from monitor.store.model import Task
     from monitor.trace.collect import Trace
     from monitor.trace.explain import Reason
+    from monitor.trace.timeline import Life
     from monitor.trace.wait_profile import WaitProfile
 
 EXEMPLARS = 5
@@ -43,16 +45,24 @@ class GroupWhyScreen(_ManyTasksScreen):
         self._reasons: list[Reason] = []
         self._profile: WaitProfile | None = None
 
+    def wants(self) -> dict[str, Any]:
+        """Requests the steps remembered and those to come, and what the group's live tasks wait on."""
+        window = sorted(task.id for task in self.looptop.store.tasks.values() if self._holds(task))
+        return {**super().wants(), "window": window[:100]}
+
+    def _holds(self, task: Task | Life) -> bool:
+        """Whether a task belongs to the group."""
+        return (task.coro, task.label) == (self._coro, self._label)
+
     def lines(self, cells: int) -> list[Line]:
         """Build the page from the newest reading of the steps."""
         trace = self.trace_if_due()
         if trace is not None:
-            from monitor.trace.explain import explain, slowest
+            from monitor.trace.choose import explain_slowest
             from monitor.trace.wait_profile import wait_profile
 
-            group = f"{self._coro} {self._label}" if self._label else self._coro
-            found = slowest(trace.timeline, EXEMPLARS, group)
-            self._reasons = [explain(trace.timeline, life) for life in found]
+            trace.add_running()
+            self._reasons = explain_slowest(trace, EXEMPLARS, self._holds)
             self._profile = wait_profile(trace.timeline, self.store, self._coro, self._label)
         waits = None if self._profile is None else self._profile.all
         title = self._label or self._coro

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from monitor import formatting as fmt
 from monitor.store.label_groups import NOT_COUNTED, WHILE_WATCHED
 from monitor.tui.base.keys import bindings
 from monitor.tui.base.paint import Line, Part, line
@@ -34,7 +35,11 @@ class GroupsScreen(TableScreen):
     def about(self) -> tuple[Part, ...]:
         """What the groups are, if it is not what their label says, the times that the figures cover, and the order."""
         what: tuple[Part, ...] = (("by creation site", "text"), ("  ", "text")) if self.groups.by_site else ()
-        return (*what, (f"{self.store.label_groups.periods(self.store.now)}  ".lstrip(), "dim"), *super().about())
+        groups, now = self.store.label_groups, self.store.now
+        over = groups.rate_over(now)
+        times = "" if groups.since is None else f"in {fmt.age(now - groups.since)}  "
+        rates = "" if over is None else f"/s over {fmt.age(over)}  "
+        return (*what, (times + rates, "dim"), *super().about())
 
     def label(self, key_id: str, label: str) -> str:
         """Labels `b` with what it switches to."""

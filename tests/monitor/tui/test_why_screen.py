@@ -131,9 +131,13 @@ async def test_w_on_a_group_sums_up_its_slowest_and_what_its_tasks_wait_for() ->
         await driver.press("w")
         assert driver.source.watched["steps"] == "past"
         assert f"Why was {coro} late?" in driver.text()
+        await driver.tick(steps(), tick(5), seconds=3)
+        text = driver.text()
+        assert "oldest live" in text, "none has ended yet"
+        assert "still alive" in text
         await driver.tick(whole_life(), tick(6), seconds=3)
         text = driver.text()
-        assert "The slowest, 71.0 ms together" in text
+        assert "The slowest one, 71.0 ms together" in text
         assert "waited    50.0 ms" in text
         assert "Waited for" in text
         assert "1×" in text

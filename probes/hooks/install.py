@@ -1,7 +1,7 @@
 """**The hot path**: hooks that run per task and per step inside the program. The program pays for every line.
 
-There are two backends with the same behaviour: hooks in C (native/; asyncio's own methods are Python, so a program
-becomes no slower) and hooks in Python (births_in_python.py and steps_in_python.py). The records they fill
+There are two backends with the same behaviour: hooks in C (native/; asyncio's own methods are Python, so little
+time is added) and hooks in Python (births_in_python.py and steps_in_python.py). The records they fill
 (accounting.py) become rows in another thread.
 
 The hooks replace methods of loop classes and change nothing else: no task factory is set, no coroutine is wrapped, no

@@ -1,4 +1,4 @@
-"""`looptop watch`."""
+"""`looptop watch`: prints what happens in a program, or several, as it happens."""
 
 from __future__ import annotations
 

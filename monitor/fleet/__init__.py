@@ -1,1 +1,1 @@
-"""Several programs as one service: which processes belong to a TARGET, and the slot of each."""
+"""Several programs as one service: the processes of a TARGET, the slot and store of each, and all of them together."""

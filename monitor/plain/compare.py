@@ -1,4 +1,4 @@
-"""Output of `looptop compare`."""
+"""Output of `looptop compare`: what got worse between two recordings, and which conditions failed."""
 
 from __future__ import annotations
 

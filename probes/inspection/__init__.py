@@ -1,1 +1,1 @@
-"""Runs in the probe's threads, by reading only: what a task waits on, locks, queues, pools."""
+"""Runs in the probe's threads, by reading only: what tasks wait on, locks, queues, pools, threads, stuck programs."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LEAST_FRAME = 0.01
 """Share of the time that a function has at least to be printed."""
 
+WIDEST = 60
+"""Characters of a place with its mark, as of the widest cell of a table."""
+
 MOST = 15
 """Sites and lines that are printed; JSON contains all."""
 
@@ -142,7 +145,7 @@ def comparison_lines(found: Comparison, width: int, colour: bool, frames: Sequen
     if sites:
         site_headings: list[Heading[Site]] = [
             Heading("", lambda row: _mark(*row.busy, 0.005)),
-            Heading("Busy by creation site", lambda row: _moved(row.a, row.b)),
+            Heading("Busy by creation site", _site_text),
             Heading("A", lambda row: fmt.percent(row.busy[0]), right=True),
             Heading("B", lambda row: fmt.percent(row.busy[1]), right=True),
             Heading("Born A", lambda row: f"{fmt.rate(row.born[0])}/s", right=True),
@@ -165,7 +168,7 @@ def comparison_lines(found: Comparison, width: int, colour: bool, frames: Sequen
     if grown:
         frame_headings: list[Heading[Change]] = [
             Heading("", lambda row: _mark(*row.own, 0.01)),
-            Heading("On the loop, by function", lambda row: f"{row.site.function} {fmt.place(row.site.file, None)}"),
+            Heading("On the loop, by function", lambda row: _frame_text(row)),
             Heading("Itself A", lambda row: fmt.percent(row.own[0]), right=True),
             Heading("B", lambda row: fmt.percent(row.own[1]), right=True),
             Heading("In all A", lambda row: fmt.percent(row.total[0]), right=True),
@@ -178,7 +181,9 @@ def comparison_lines(found: Comparison, width: int, colour: bool, frames: Sequen
 def _head(mark: str, figures: Figures) -> str:
     clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(figures.start))
     name = f"@{figures.name}" if figures.name else figures.program[:60]
-    return fmt.clean(f"{mark}  {figures.path}  {name}  {fmt.duration(figures.duration)} from {clock}")
+    number = len(figures.processes)
+    whose = f"  pid {figures.processes[0]}" if number == 1 else f"  {number} processes" if number else ""
+    return fmt.clean(f"{mark}  {figures.path}  {name}{whose}  {fmt.duration(figures.duration)} from {clock}")
 
 
 def _change(line: Line) -> str:
@@ -214,7 +219,25 @@ def _moved(a: Place | None, b: Place | None) -> str:
     place = b or a
     if a is not None and b is not None and a.line != b.line:
         return f"{b} (A: line {a.line})"
-    return f"{place} (only in {'B' if a is None else 'A'})" if a is None or b is None else str(place)
+    if a is not None and b is not None:
+        return str(place)
+    mark = f" (only in {'B' if a is None else 'A'})"
+    text = str(place)
+    return (text if len(text + mark) <= WIDEST else f"{text[: WIDEST - len(mark) - 1]}…") + mark
+
+
+def _site_text(site: Site) -> str:
+    """A creation site; in the other recording it may be known and have made no tasks."""
+    known = [
+        place if busy or born else None
+        for place, busy, born in zip((site.a, site.b), site.busy, site.born, strict=True)
+    ]
+    return _moved(*known)
+
+
+def _frame_text(change: Change) -> str:
+    text = f"{change.site.function} {fmt.place(change.site.file, None)}"
+    return text if all(change.total) else f"{text} (only in {'A' if change.total[0] else 'B'})"
 
 
 def _slow(slow: Slow) -> str:

@@ -134,7 +134,10 @@ def difference_lines(
     grown = [one for one in tree.changes(before.stacks, after.stacks) if abs(one.own[1] - one.own[0]) >= LEAST_SHARE]
     lines = ["change of the share of each function itself:"]
     lines += [
-        fmt.clean(f"  {_signed(one.own[1] - one.own[0])}  {one.site.function}  {_place(one.site.file, one.site.line)}")
+        fmt.clean(
+            f"  {_signed(one.own[1] - one.own[0])}  {one.site.function}  {_place(one.site.file, one.site.line)}"
+            f"{_only(*one.total)}"
+        )
         for one in grown[:15]
     ]
     lines = lines if grown else ["no function changed by more than a hundredth of the time"]
@@ -154,12 +157,17 @@ def _tree_lines(root: Node, width: int, *, compared: bool) -> Iterator[str]:
         share = node.seconds / root.seconds if root.seconds else 0.0
         change = f" {_signed((node.seconds - node.before) / root.seconds)}" if compared and root.seconds else ""
         name = node.name if node.site is None else f"{node.name}  {_place(node.site.file, node.line)}"
-        text = f"{100 * share:5.1f} %{change} {'  ' * min(depth, 30)}{name}"
+        only = _only(node.before, node.seconds) if compared else ""
+        text = f"{100 * share:5.1f} %{change} {'  ' * min(depth, 30)}{name}{only}"
         yield fmt.clean(text)[:width]
 
 
 def _place(file: str, line: int) -> str:
     return f"{file.rpartition('/')[2]}:{line}" if file else ""
+
+
+def _only(before: float, after: float) -> str:
+    return "" if before and after else f"  (only in {'A' if before else 'B'})"
 
 
 def _signed(share: float) -> str:

@@ -82,6 +82,7 @@ class Figures:
     slow: dict[Place, Slow] = field(default_factory=dict)
     groups: dict[str, GroupFigures] = field(default_factory=dict)  # by name; of tasks that ended in the recording
     problems: list[str] = field(default_factory=list)
+    processes: tuple[int, ...] = ()  # pids, of a set by worker
 
 
 def figures(path: str | Path, skip: float = 0.0) -> Figures:
@@ -100,6 +101,7 @@ def figures(path: str | Path, skip: float = 0.0) -> Figures:
             name=str(recording.facts.get("name", "")),
             start=begin * _SECOND,
             duration=elapsed,
+            processes=tuple(filter(None, [recording.facts.get("pid")])),
         )
         _of_sites(found, before, after)
         _of_events(found, recording, after, begin, elapsed)
@@ -146,6 +148,7 @@ def of_set(recorded: RecordedSet, skip: float = 0.0) -> Figures:
     if not each:
         raise UsageError(f"{recorded.path} is too short to be compared", "record it for longer, or skip less")
     found.program, found.name = each[0][1].program, each[0][1].name
+    found.processes = tuple(pid for _, one in each for pid in one.processes)
     for _, one in each:
         share = one.duration / found.duration
         found.problems += one.problems

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from scripted import Script, frame, record
 
 from monitor.errors import UsageError
+from monitor.flame.tree import Change
+from monitor.plain.compare import comparison_lines
 from monitor.protocol.frames import Event, Tick
 from monitor.recording.compare import FIGURES, Line, by_chance, compare, condition, failing, pairs
 from monitor.recording.figures import Figures, Place, figures
+from monitor.store.model import Site
 
 
 class Steady(Script):
@@ -246,3 +249,23 @@ def test_a_mean_of_few_tasks_fits_the_change_beside_it():
     assert [text(value) for value in (4.4, 2.9, 3.0, 0.0, 250.4, 1_240_000, None)] == [
         "4.4", "2.9", "3", "0", "250", "1.24M", "–",
     ]  # fmt: skip
+
+
+def test_what_only_one_of_them_has_is_marked_and_each_says_which_process_it_is():
+    serve, late = Place("server.py", "serve", 9), Place("app.py", "spawn", 3)
+    a, b = (
+        Figures(Path(name), "app.py", "api", 1e9, 10.0, busy=busy, born=born, processes=pids)
+        for name, pids, busy, born in (
+            ("a", (71,), {serve: 0.1, late: 0.0}, {serve: 0.2, late: 0.0}),
+            ("b", (72, 73), {serve: 0.1, late: 0.4}, {serve: 0.2, late: 5.0}),
+        )
+    )
+    site = Site("app.py", 3, "spawn")
+    frames = [Change(site, (0.0, 0.3), (0.0, 0.4)), Change(site, (0.3, 0.3), (0.4, 0.4))]
+    lines = comparison_lines(compare(a, b), 120, colour=False, frames=frames)
+    assert lines[0].startswith("A  a  @api  pid 71  10.0s from") and lines[1].startswith(
+        "B  b  @api  2 processes  10.0s"
+    )
+    text = "\n".join(lines)
+    assert "worse  app.py:3 spawn (only in B)" in text and "server.py:9 serve  " in text
+    assert "worse  spawn app.py (only in B)  " in text and "       spawn app.py  " in text

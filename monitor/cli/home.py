@@ -248,6 +248,7 @@ def of_box(box: Box, via: str | None = None) -> Choice:
     ended = box.ended or box.changed
     cells = {
         "file": box.path.name,
+        "name": f"@{box.heading.name}" if box.heading.name else "",
         "program": box.heading.program or box.heading.name,
         "when": time.strftime("%Y-%m-%d %H:%M", time.localtime(ended)),
         "length": "",
@@ -265,6 +266,7 @@ def of_recording(one: Metadata, now: float) -> Choice:
     when = "" if one.start is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(one.start))
     cells = {
         "file": one.path.name,
+        "name": f"@{one.name}" if one.name else "",
         "program": one.program or one.name,
         "when": when,
         "length": "" if one.duration is None else fmt.duration(one.duration),

@@ -95,6 +95,7 @@ SECTIONS = (
         "Recordings",
         (
             _column("file", "File", 30, "in this folder"),
+            _column("name", "Name", 10, "name of the program", priority=4),
             _column("program", "Program", 0, "recorded program"),
             _column("when", "From", 16, "start of the recording", priority=2),
             _column("length", "Length", 7, "duration", right=True),

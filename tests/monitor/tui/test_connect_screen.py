@@ -51,7 +51,7 @@ PROGRAMS = [
     ),
 ]  # fmt: skip
 RECORDINGS = [
-    Choice("b", {"file": "b.looptop", "program": "app.py --port 80", "when": "2026-11-21 09:00", "length": "12m05s",
+    Choice("b", {"file": "b.looptop", "name": "@api", "program": "app.py --port 80", "when": "2026-11-21 09:00", "length": "12m05s",
                  "size": "1.2MiB"}, ("/srv/b.looptop", "pid 12  on box"), "replays it"),
     Choice("a", {"file": "[/a]\x07.looptop", "size": "12B"}, ("/srv/a",), why_not="it was cut before its first block"),
 ]  # fmt: skip

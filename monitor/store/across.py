@@ -31,12 +31,12 @@ def process_text(store: Store) -> str:
     return f"{store.worker} ({store.session.pid})" if store.session is not None else str(store.worker)
 
 
-def process_column() -> Column[OfWorker[Any]]:
+def process_column(width: int = 11) -> Column[OfWorker[Any]]:
     """Return the column with slot and pid of the process."""
     return Column(
         "process",
         "Process",
-        11,
+        width,
         "worker: its slot, and the pid of the process in it",
         lambda of, s: of.whose or process_text(of.store),
         lambda of, s: of.store.worker,
@@ -44,9 +44,9 @@ def process_column() -> Column[OfWorker[Any]]:
     )
 
 
-def across(columns: Sequence[Column[Thing]]) -> tuple[Column[OfWorker[Thing]], ...]:
-    """Return the columns of a table for rows of several stores; the first one is Process."""
-    return (process_column(), *map(_across, columns))
+def across(columns: Sequence[Column[Thing]], process: int = 11) -> tuple[Column[OfWorker[Thing]], ...]:
+    """Return the columns of a table for rows of several stores; the first one is Process, of that width."""
+    return (process_column(process), *map(_across, columns))
 
 
 def _across(column: Column[Thing]) -> Column[OfWorker[Thing]]:

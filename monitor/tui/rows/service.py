@@ -220,7 +220,7 @@ class SlowOfAll(AcrossRows[BlockingLine]):
 class GroupsOfAll(AcrossRows[LabelGroup]):
     """Tasks by coroutine and label, each once; with `worker:3` of that worker alone."""
 
-    columns = across(LABEL_GROUPS)
+    columns = across(LABEL_GROUPS, process=14)  # a row has several: `0: 92257, 1: 4596`
     default_sort = "total"
 
     def all(self) -> list[OfWorker[Any]]:

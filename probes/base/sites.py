@@ -48,12 +48,12 @@ MOST_FILES = 20_000
 _LAUNCHERS = ("from multiprocessing.spawn import spawn_main", "from multiprocessing.forkserver import main")
 
 
-def _was_launched(argv: list[str]) -> bool:
+def was_launched(argv: list[str]) -> bool:
     """Whether multiprocessing started this process by `python -c`: then `<string>` is not the user's code."""
     return any(flag == "-c" and code.startswith(_LAUNCHERS) for flag, code in pairwise(argv))
 
 
-_launched = _was_launched(sys.orig_argv)
+_launched = was_launched(sys.orig_argv)
 _stdlib = os.__file__.rpartition("/")[0] + "/"
 _own = __file__.rpartition("/base/")[0] + "/"
 _HOOKS = ("/hooks/births_in_python.py", "/hooks/steps_in_python.py")

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from ..base import protocol
+from ..base import protocol, sites
 
 MOST_PATH = 100
 """Most bytes of the path of a Unix socket (sun_path is 108 on Linux, 104 elsewhere)."""
@@ -102,7 +102,8 @@ def program() -> tuple[str, str]:
     if rest[0] == "-c":
         rest = [str(argument) for argument in sys.argv] or rest  # a multiprocessing child has its parent's arguments
         if rest[0] == "-c":
-            return "-c", "-c …"
+            launched = sites.was_launched(arguments)  # and has not got those arguments yet
+            return ("multiprocessing", "child of multiprocessing") if launched else ("-c", "-c …")
     name = os.path.basename(rest[0]).removesuffix(".py")
     if name == "__main__":  # of a package, in a child of what was started by `-m`
         name = os.path.basename(os.path.dirname(os.path.abspath(rest[0]))) or name

@@ -74,10 +74,10 @@ def test_the_setting_skip_makes_more_files_plumbing():
 def test_the_line_that_multiprocessing_starts_a_process_with_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
     python = ["/usr/bin/python3", "-c"]
     code = "from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5, pipe_handle=7)"
-    assert sites._was_launched([*python, code, "--multiprocessing-fork"])
-    assert sites._was_launched([*python, "from multiprocessing.forkserver import main; main(3, 4, ['__main__'])"])
-    assert not sites._was_launched([*python, "import multiprocessing.spawn"])
-    assert not sites._was_launched(["/usr/bin/python3", "app.py", code])
+    assert sites.was_launched([*python, code, "--multiprocessing-fork"])
+    assert sites.was_launched([*python, "from multiprocessing.forkserver import main; main(3, 4, ['__main__'])"])
+    assert not sites.was_launched([*python, "import multiprocessing.spawn"])
+    assert not sites.was_launched(["/usr/bin/python3", "app.py", code])
 
     server = f"{LIBRARY}/uvicorn/server.py"
     files = ("<string>", f"{STDLIB}/multiprocessing/spawn.py", server, f"{STDLIB}/asyncio/runners.py")

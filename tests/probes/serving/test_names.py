@@ -17,6 +17,7 @@ from probes.serving import discovery
         (["python", "/srv/.venv/bin/gunicorn", "app:app"], [], "gunicorn"),
         (["python", "-c", "from multiprocessing.spawn import …"], ["/srv/uvicorn/__main__.py", "app:app"], "uvicorn"),
         (["python", "-c", "pass"], ["-c"], "-c"),
+        (["python", "-c", "from multiprocessing.spawn import spawn_main; …"], ["-c", "--fork"], "multiprocessing"),
     ],
 )
 def test_a_program_has_the_name_of_what_was_started(

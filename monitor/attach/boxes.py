@@ -25,7 +25,7 @@ NO_WORD = "ended without a word: killed, crashed or left by os._exit"
 JUST_ENDED = 600.0
 """Limit of seconds between the last entry and the end: about a second for a killed program, more if it was stopped."""
 MOST_BOXES = 1000
-"""Limit of files examined in a folder."""
+"""Limit of boxes examined in a folder."""
 LONGEST = 7 * 86_400
 """Seconds for which a dead program is listed; after that the next probe of the same user removes its box."""
 
@@ -124,14 +124,13 @@ def dead(environ: Mapping[str, str] | None = None) -> list[Box]:
     environ = os.environ if environ is None else environ
     found = []
     for folder in _folders(environ):
-        try:
-            paths = [path for path, _ in zip(sorted(folder.iterdir()), range(MOST_BOXES))]  # noqa: B905 - from 3.10
+        try:  # other files do not count: each running program has two, and they may stand before all boxes
+            paths = sorted(path for path in folder.iterdir() if protocol.name_of_box(path.name) is not None)
         except OSError:
             continue
-        for path in paths:
-            if protocol.name_of_box(path.name) is not None:
-                with suppress(OSError, UsageError):
-                    found.append(inspect(path, owner=os.geteuid()))
+        for path in paths[:MOST_BOXES]:
+            with suppress(OSError, UsageError):
+                found.append(inspect(path, owner=os.geteuid()))
     dead = {box.heading.session: box for box in found if not box.alive}
     return sorted(dead.values(), key=lambda box: -(box.ended or 0.0))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from itertools import islice
 
 from ..base import protocol
 
@@ -12,16 +13,17 @@ OF_A_NAME = 5
 LONGEST = 7 * 86_400
 LARGEST = 100 << 20
 MOST_LOOKED_AT = 1000
+MOST_FILES = 20_000
+"""Files passed over on the way: each running program has two more in the folder."""
 
 
 def remove(directory: str, now: float) -> None:
     """Removes boxes that are too old, too many of one name, or too large in total; oldest first."""
     found = []
     with suppress(OSError), os.scandir(directory) as entries:
-        for entry, _ in zip(entries, range(MOST_LOOKED_AT), strict=False):
-            name = protocol.name_of_box(entry.name)
-            if name is None:
-                continue
+        named = ((entry, protocol.name_of_box(entry.name)) for entry in islice(entries, MOST_FILES))
+        boxes = ((entry, name) for entry, name in named if name is not None)
+        for entry, name in islice(boxes, MOST_LOOKED_AT):
             facts = entry.stat(follow_symlinks=False)
             if stat.S_ISREG(facts.st_mode) and facts.st_uid == os.getuid():
                 found.append((facts.st_mtime, name, entry.path, facts.st_blocks * 512))

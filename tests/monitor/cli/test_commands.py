@@ -59,6 +59,19 @@ def test_no_box_at_all(run, runtime_dir):
     assert run("postmortem")[:2] == (0, f"no program left a black box in {runtime_dir} (set by LOOPTOP_DIR)\n")
 
 
+def test_files_of_running_programs_do_not_hide_the_dead(run, runtime_dir, monkeypatch):
+    monkeypatch.setattr(boxes, "MOST_BOXES", 3)
+    runtime_dir.mkdir(mode=0o700, exist_ok=True)
+    for number in range(9):
+        (runtime_dir / f"{number}.json").touch()
+    for name in ("ann", "bob", "eve"):
+        facts = {"pid": 4194304, "name": name, "session": name.ljust(32, "0"), "started": 1.0}
+        path = runtime_dir / protocol.box_name(name, facts["pid"], facts["session"])
+        ring.Ring(str(path), 32 << 10, facts, 0).close(remove=False)
+    names = {one["name"] for one in json.loads(run("postmortem", "--json")[1])["boxes"]}
+    assert names == {"ann", "bob", "eve"}
+
+
 # tasks
 
 

@@ -51,6 +51,15 @@ def test_all_together_are_no_larger_than_the_limit(tmp_path: Path, monkeypatch: 
     assert left(tmp_path) == {path.name for path in kept}
 
 
+def test_files_of_running_programs_do_not_keep_old_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(old_boxes, "MOST_LOOKED_AT", 6)
+    files = {f"{number}.json" for number in range(60)}
+    for file in files:
+        (tmp_path / file).touch()
+    api = [box(tmp_path, "api", number, age=number * 60) for number in range(1, 7)]
+    assert left(tmp_path) == files | {path.name for path in api[:4]}
+
+
 def test_what_is_in_use_or_is_no_box_stays(tmp_path: Path) -> None:
     used = box(tmp_path, "api", 1, age=30 * DAY)
     (tmp_path / "notes.box").write_text("mine")

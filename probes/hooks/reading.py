@@ -98,9 +98,14 @@ hold: Callable[[Any], Any] = _hold if _native is None else _native.hold
 hold_all: Callable[[list[Any]], list[Any]] = _hold if _native is None else _native.hold_all
 
 
-def referents(thing: Any) -> list[Any]:
-    """What an object refers to, without running code of the program."""
-    return hold_all(gc.get_referents(thing))
+def _some_referents(thing: Any, most: int = 1000) -> list[Any]:
+    return gc.get_referents(thing)[:most]
+
+
+referents: Callable[..., list[Any]] = _some_referents if _native is None else _native.some_referents
+"""`referents(thing, most=1000)`: what an object refers to, without running code of the program.
+
+At most so many: a program may have all of its tasks in one dictionary, and refer to that from each of them."""
 
 
 def frames_of_others() -> dict[int, Any]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from time import monotonic
 from types import CellType, FrameType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -123,9 +124,9 @@ def label_of(waited: Any, coro: Any, one: AwaitedObject) -> tuple[str, bool]:
 
 def _attributes(owner: Any) -> Iterator[tuple[str, Any]]:
     """The attributes in the dictionary of an object, read without creating the dictionary where it is inline."""
-    for held in referents(owner)[:ROOM]:
+    for held in referents(owner, ROOM):
         if type(held) is dict:
-            for name, value in list(held.items())[:ROOM]:
+            for name, value in list(islice(held.items(), ROOM)):
                 if type(name) is str:
                     yield name, hold(value)
         else:
@@ -152,7 +153,7 @@ def reached(start: Iterable[Any], wanted: dict[int, AwaitedObject]) -> set[int]:
             pending.append((in_cell(held), depth))
         elif kind in (list, tuple, set, dict, MethodType) or may_hold(held):
             deeper = depth if kind is dict else depth + 1
-            pending += [(inner, deeper) for inner in referents(held)[:ROOM]]
+            pending += [(inner, deeper) for inner in referents(held, ROOM)]
     return found
 
 

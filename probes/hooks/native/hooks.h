@@ -472,6 +472,7 @@ void hold_object(PyObject *object);
 PyObject *referent(PyObject *reference); /* borrowed */
 PyObject *hold(PyObject *op, PyObject *object);
 PyObject *hold_all(PyObject *op, PyObject *list);
+PyObject *some_referents(PyObject *op, PyObject *args);
 PyObject *is_alive(PyObject *op, PyObject *reference);
 PyObject *drop_held(PyObject *op, PyObject *clock);
 PyObject *read_object(PyObject *op, PyObject *const *args, Py_ssize_t count);

@@ -417,6 +417,7 @@ static PyMethodDef state_methods[] = {
     {"read", (PyCFunction)(void (*)(void))read_object, METH_FASTCALL, "Calls a function with the object of a weak reference."},
     {"hold", hold, METH_O, "Holds an object until what is read is read; returns it."},
     {"hold_all", hold_all, METH_O, "The same for each item of a list."},
+    {"some_referents", some_referents, METH_VARARGS, "Some of what an object refers to, held likewise."},
     {"is_alive", is_alive, METH_O, "Whether the object of a weak reference exists."},
     {"drop_held", drop_held, METH_O, "Lets go of what a loop's thread has not let go of."},
     {"await_stack", await_stack, METH_O, "The await stack of a task, as code objects and lines."},

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define ROOM 32
+#define MOST_REFERENTS 1000
 #define PATIENCE 10.0 /* seconds that a loop has for letting go, before the main thread does */
 
 typedef struct Scope {
@@ -103,6 +104,38 @@ PyObject *hold_all(PyObject *op, PyObject *list) {
         scope_add(scope, PyList_GetItem(list, index));
     Py_INCREF(list);
     return list;
+}
+
+typedef struct {
+    PyObject *list;
+    Py_ssize_t most;
+} Some;
+
+static int visit_some(PyObject *object, void *arg) {
+    Some *some = arg;
+    return PyList_Append(some->list, object) < 0 || PyList_Size(some->list) >= some->most;
+}
+
+/* some_referents(object, most=1000): the first of what `gc.get_referents` gives, without going through the others: those of
+ * a dictionary of 100,000 take 3 ms in one piece. */
+PyObject *some_referents(PyObject *op, PyObject *args) {
+    PyObject *object;
+    Some some = {NULL, MOST_REFERENTS};
+    PyTypeObject *type;
+    inquiry is_gc;
+    traverseproc traverse;
+    if (!PyArg_ParseTuple(args, "O|n", &object, &some.most) || (some.list = PyList_New(0)) == NULL)
+        return NULL;
+    type = Py_TYPE(object);
+    if (some.most > 0 && PyType_HasFeature(type, Py_TPFLAGS_HAVE_GC) &&
+        ((is_gc = PyType_GetSlot(type, Py_tp_is_gc)) == NULL || is_gc(object)) &&
+        (traverse = PyType_GetSlot(type, Py_tp_traverse)) != NULL && traverse(object, visit_some, &some) &&
+        PyErr_Occurred()) {
+        Py_DECREF(some.list);
+        return NULL;
+    }
+    Py_DECREF(hold_all(op, some.list)); /* it returns the list */
+    return some.list;
 }
 
 static void let_go(Litter *litter) {

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_hostile_classes import run
+from test_hostile_classes import run, twins
 from watched import Program
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the hooks in C are not built there")
@@ -183,6 +183,59 @@ def test_c_reads_what_python_reads(python: str, loop: str) -> None:
         runs = "import uvloop; asyncio.Runner(loop_factory=uvloop.new_event_loop).run(main())"
     lines = run(python, "", STACKS + runs)
     assert lines == ["ended", "100 4 True True", "0 True"]
+
+
+REFERENTS = """
+import gc, weakref
+from probes.hooks import reading
+from probes.inspection import awaited_objects, queues, orphans
+from probes.base.task_facts import coro_of
+
+class Part: pass
+
+class Registry(dict):
+    "A class of the program's own with everything in it."
+
+class Owner:
+    def __init__(self):
+        self.parts = [Part() for _ in range(20_000)]
+        self.named, self.unique = dict(enumerate(self.parts)), Registry(enumerate(self.parts))
+
+    async def works(self):
+        own = self.parts
+        await asyncio.Event().wait()
+
+def searched(task, owner):
+    coro = coro_of(task)
+    before = sys.getrefcount(owner.parts[0]), sum(map(sys.getrefcount, owner.parts))
+    assert not awaited_objects.reached(reading.referents(coro), {1: None})
+    found = awaited_objects.AwaitedObject(weakref.ref(owner), 1, type("Wait", (), {"kind": "event", "facts": {}}))
+    awaited_objects.label_of(Part(), coro, found)
+    assert not orphans._tasks_in(owner.parts)
+    return sum(map(sys.getrefcount, owner.parts)) - before[1]
+
+async def main():
+    for thing in (0, "", (), object, type, int, reading, gc, Part(), {1: 2, "a": []}, {1, 2, 3}, [*range(5000)],
+                  dict.fromkeys(range(5000)), lambda: 0, ValueError("x"), sys._getframe(), asyncio.current_task()):
+        everything = [id(held) for held in gc.get_referents(thing)]
+        for most in (0, 1, 2, 10, 1000, 10**6):
+            assert [id(held) for held in reading.referents(thing, most)] == everything[:most], (thing, most)
+        assert len(reading.referents(thing)) == min(len(everything), 1000)
+    owner = Owner()
+    task = asyncio.create_task(owner.works())
+    await asyncio.sleep(0)
+    held = reading.read(weakref.ref(task), searched, owner)
+    assert 0 <= held <= 2000, f"{held} references to the {len(owner.parts)} things of one task were held"
+    task.cancel()
+    print("bounded")
+asyncio.run(main())
+"""
+
+
+@twins
+def test_what_a_task_refers_to_is_read_up_to_a_limit(pure: str) -> None:
+    """A search must not take longer where each task refers to a registry of all of them."""
+    assert run(sys.executable, pure, REFERENTS) == ["bounded"]
 
 
 ABANDONS = """

@@ -12,6 +12,7 @@ from .base import process, sites
 from .base.owned_fds import LostError
 from .base.settings import Settings, text_of, warn
 from .base.sites import Tables
+from .base.turns import turns
 from .blackbox.box import Box
 from .dump.on_signal import DumpSignal
 from .flame.flames import Flames
@@ -271,6 +272,7 @@ class Probe:
         sessions = self.demand.sessions()
         if now >= self.counting.due() or any(now >= session.due for session in sessions):
             self._sample(now, sessions)
+            turns.give()
             watched = self.demand.wants_findings()
             if watched or self.box.on:
                 self.sync_scanner.scan(now, watched, self.box.is_idle(now))

@@ -27,6 +27,10 @@ class Turns:
     def __init__(self) -> None:
         self._since = 0.0
 
+    def due(self) -> bool:
+        """Whether this thread has worked for SLICE seconds since it last slept here."""
+        return monotonic() - self._since >= SLICE
+
     def give(self) -> None:
         """Sleeps, if this thread has worked for SLICE seconds since it last slept here. Hold nothing of the program."""
         now = monotonic()

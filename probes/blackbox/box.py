@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import process, protocol
 from ..base.id_bitset import Ids
 from ..base.settings import Settings, text_of, warn
+from ..base.turns import turns
 from ..history.recorder import COARSE, ROWS
 from ..serving import discovery, hello
 from ..serving.session import Session
@@ -123,7 +124,7 @@ class Box:
             if changes.live or changes.ended or changes.gone:
                 self._unread = True
                 self._happened = monotonic()
-            for record in changes.live:
+            for record in turns.over(changes.live):
                 self._read.discard(record.id)
 
     def sessions(self) -> list[Session]:

@@ -363,6 +363,7 @@ def walk(table: dict[int, TaskRecord]) -> Iterator[TaskRecord]:
     Those that leave the table meanwhile are left out. A list of 100,000 records would hold up the program for 5 ms when
     it is made, for 3 when it is dropped, and for 4 at each collection of garbage that passes over it.
     """
+    turns.give()
     if shared is None:
         numbers = list(table)
         for start in range(0, len(numbers), _AT_ONCE):

@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from itertools import islice
 from time import monotonic, thread_time
 from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.task_facts import coro_of, is_done
+from ..base.turns import turns
 from ..hooks import reading
 from ..hooks.backend import FREE_THREADED
-from ..hooks.reading import callbacks_of, hold
+from ..hooks.reading import callbacks_of, hold, referents
 from .orphan_graph import CONTAINERS, MOST_ITEMS, MOST_OBJECTS, Graph, names_cancel
 from .queues import chain, in_cell, may_hold, of_each
 
@@ -40,7 +42,6 @@ MOST_YOUNG = 20_000
 _SHARE, _HURRY = 100, 50
 """Searching takes at most this fraction (1/N) of a core; more while something is found that is to be confirmed."""
 _UNWATCHED_SHARE = 2_000
-_SLICE = 10
 
 _FOREVER = frozenset({"Future", "create_future", "Event"})
 
@@ -79,12 +80,12 @@ class Orphans:
         if FREE_THREADED or not steps or monotonic() < self._due:
             return
         began, cpu = self.spent, thread_time()
-        chosen = [record for record in records if record.id in steps][:MOST_SUSPECTS]
+        chosen = list(islice((record for record in turns.over(records) if record.id in steps), MOST_SUSPECTS))
         graph = Graph()
-        for record in chosen:
+        for record in turns.over(chosen):
             reading.read(record, graph.suspect, record.id)
-        for place, record in enumerate(chosen):
-            if place % _SLICE == 0:
+        for record in chosen:
+            if turns.due():
                 self.spent += thread_time() - cpu
                 yield
                 cpu = thread_time()
@@ -94,8 +95,8 @@ class Orphans:
             except Exception:  # it changed while it was read: what was counted of it is not to be trusted
                 self._give_up(began, cpu)
                 return
-        for place, ref in enumerate(ended):
-            if place % _SLICE == 0:
+        for ref in ended:
+            if turns.due():
                 self.spent += thread_time() - cpu
                 yield
                 cpu = thread_time()
@@ -116,7 +117,7 @@ class Orphans:
             cpu = thread_time()
         if found:
             expected = _Expected(found)
-            for _ in of_each(records, _SLICE, expected.look):
+            for _ in of_each(records, expected.look):
                 self.spent += thread_time() - cpu
                 yield
                 cpu = thread_time()
@@ -170,12 +171,12 @@ class _Expected:
         for coro in chain(coro_of(task)):
             code = getattr(coro, "cr_code", None) or coro.ag_code
             cancels = "cancel" in code.co_names
-            for variable in gc.get_referents(coro):
+            for variable in referents(coro):
                 held = in_cell(variable) if type(variable) is CellType else variable
                 if cancels:
                     self._held.update(_tasks_in(held))
                 elif may_hold(held) and names_cancel(type(held)):
-                    for inner in gc.get_referents(held)[:MOST_OBJECTS]:
+                    for inner in referents(held, MOST_OBJECTS):
                         self._held.update(_tasks_in(inner))
 
     def others(self) -> set[int]:
@@ -191,7 +192,7 @@ def _tasks_in(thing: Any, depth: int = 0) -> set[int]:
         return {id(thing)}
     if depth > 2 or not (kind in CONTAINERS or may_hold(thing)):
         return set()
-    inner = gc.get_referents(thing)[:MOST_ITEMS]
+    inner = referents(thing, MOST_ITEMS)
     return {key for held in inner for key in _tasks_in(held, depth + (kind is not dict))}
 
 
@@ -218,7 +219,7 @@ def _means_forever(task: Any) -> bool:
     frame = getattr(inner, "cr_frame", None) or getattr(inner, "ag_frame", None)
     if code is None or frame is None or _FOREVER.isdisjoint(code.co_names):
         return False
-    if any(issubclass(type(held), (asyncio.Future, asyncio.Event)) for held in gc.get_referents(inner)):
+    if any(issubclass(type(held), (asyncio.Future, asyncio.Event)) for held in referents(inner)):
         return _gives_to_nobody(code, frame.f_lasti)
     return True
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.task_facts import coro_of, is_done
+from ..base.turns import turns
 from ..hooks import reading
 from ..hooks.reading import hold, referents
 from .own_refs import OwnRef
@@ -33,7 +34,6 @@ MOST_ROWS = 100
 MOST_TEXT = 120
 SEARCHED = 100
 """Most tasks whose variables are searched in one look; the others follow in the next looks."""
-_SLICE = 25
 _ROOM = 50
 """Most attributes of an object that are examined."""
 
@@ -90,7 +90,7 @@ class SyncObjects:
         self._place = self._place if self._place < len(records) else 0
         chosen = records[self._place : self._place + SEARCHED]
         self._place += SEARCHED
-        return of_each(chosen, _SLICE, self._search_task)
+        return of_each(chosen, self._search_task)
 
     def _search_task(self, task: Any, _: int) -> None:
         for coro in chain(coro_of(task)):
@@ -116,7 +116,7 @@ class SyncObjects:
 
     def _search_object(self, owner: Any, code: CodeType, line: int) -> None:
         label = f"of {type(owner).__qualname__}"
-        for held in referents(owner)[:_ROOM]:
+        for held in referents(owner, _ROOM):
             if _is_thing(held):
                 self._add(held, label, code, line)
             elif type(held) is dict and len(held) <= _ROOM:
@@ -172,10 +172,10 @@ def _sizes_of(found: Any) -> list[Any]:
     return [found._value, getattr(found, "_bound_value", None), len(found._waiters or ())]
 
 
-def of_each(records: Iterable[TaskRecord], size: int, read: Callable[[Any, int], None]) -> Iterator[None]:
-    """Reads each live task, with its index, in slices of that size. A task that changes meanwhile is left out."""
-    for place, record in enumerate(records):
-        if place % size == 0:
+def of_each(records: Iterable[TaskRecord], read: Callable[[Any, int], None]) -> Iterator[None]:
+    """Reads each live task, with its id, in slices. A task that changes meanwhile is left out."""
+    for record in records:
+        if turns.due():
             yield
         try:
             reading.read(record, _read_live, read, record.id)

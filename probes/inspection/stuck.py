@@ -7,11 +7,13 @@ could move it, or should have. `gc.get_referents` visits variables without side 
 
 from __future__ import annotations
 
+from itertools import islice
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from ..base.task_facts import coro_name, coro_of, is_done, task_name
+from ..base.turns import turns
 from ..hooks import install, reading
 from ..hooks.reading import hold, referents
 from .awaited_objects import ROOM, AwaitedObject, Waiter, figures_of, label_of, reached
@@ -42,7 +44,6 @@ _EVERY = 4
 """Number of looks between two searches for holders."""
 _SHARE, _UNWATCHED_SHARE = 100, 2_000
 """These searches take at most this fraction (1/N) of a core, so that with many tasks the waits are still read often."""
-_SLICE = 10
 _OUTSIDE = {"future", "queue", "socket"}
 """Kinds of waits of tasks that serve: they go on when something comes, and may then call any method they name."""
 
@@ -128,19 +129,19 @@ class Stuck:
     def settle(self) -> None:
         """All tasks are read: those that were not met again wait no more."""
         now = monotonic()
-        for number, waiter in list(self._waiters.items()):
+        for number, waiter in turns.over(list(self._waiters.items())):
             if waiter.look != self._look:
                 del self._waiters[number]
                 if waiter.key in self._objects:
                     self._objects[waiter.key].moved = now
-        used = {waiter.key for waiter in self._waiters.values()}
+        used = {waiter.key for waiter in turns.over(self._waiters.values())}
         self._objects = {key: one for key, one in self._objects.items() if key in used and one.ref() is not None}
 
     def search(self, records: list[TaskRecord]) -> Iterator[None]:
         """Searches for holders of the objects that do not move, and for failures that were never retrieved."""
         ended = _ended_tasks()
         now = monotonic()
-        steps = {number: one.steps for number, one in self._waiters.items() if now - one.since >= STILL}
+        steps = {number: one.steps for number, one in turns.over(self._waiters.items()) if now - one.since >= STILL}
         yield from self._orphans.search(records, steps, ended[:MOST_FAILED])
         still = {key: self._objects[key] for key, _ in self._still()[:MOST_REPORTED]}
         known = all(one.searched >= one.moved for one in still.values())
@@ -172,7 +173,7 @@ class Stuck:
             def search(task: Any, number: int) -> None:
                 self._search_task(task, number, still)
 
-            yield from of_each(records, _SLICE, search)
+            yield from of_each(records, search)
         for one in still.values():
             one.searched = began
 
@@ -183,7 +184,7 @@ class Stuck:
         """
         now = monotonic()
         tasks: dict[int, list[int]] = {}
-        for number, waiter in self._waiters.items():
+        for number, waiter in turns.over(self._waiters.items()):
             tasks.setdefault(waiter.key, []).append(number)
         orphans = self._orphans.tasks
         found = []
@@ -237,8 +238,8 @@ class Stuck:
 
     def _search_ended(self, ended: list[weakref.ref[Any]], still: dict[int, AwaitedObject]) -> Iterator[None]:
         """Ended tasks that something still refers to: their failures, and what the frames of these refer to."""
-        for place, ref in enumerate(ended):
-            if place % _SLICE == 0:
+        for ref in ended:
+            if turns.due():
                 yield
             try:
                 reading.read(ref, self._read_ended, still)
@@ -299,8 +300,8 @@ class Stuck:
 
 def _ended_tasks() -> list[weakref.ref[Any]]:
     """The ended tasks that something refers to, as far as asyncio lists them: 3.14 does not."""
-    refs = [ref for data in reading.task_sets()[:1] for ref in list(data)]  # in one piece: it runs no code of Python
-    return refs[:MOST_ENDED]
+    # In one piece: it runs no code of Python.
+    return [ref for data in reading.task_sets()[:1] for ref in list(islice(data, MOST_ENDED))]
 
 
 def _message(error: BaseException) -> str:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 MOST_TASKS = 20_000
 MOST_WAITERS = 50
-_SLICE = 10
+_SLICE = 4
+"""Tasks that are read between two looks at the clock."""
 _SKIPPED = 0.02
 """The cost of a task that is skipped, relative to one that is read."""
 _TURN = 0.06
@@ -123,6 +124,7 @@ class SyncScanner:
             self.facts = ended.value
             self.number += 1
             self._under_way = None
+            turns.give()
         self._spent += thread_time() - self._stuck.spent - cpu
         if self._under_way is None:
             self._ended = turn
@@ -147,6 +149,7 @@ class SyncScanner:
             yield from self._find_holders(records, seen.locks)
         yield from self._things.search(records)
         yield from self._stuck.search(records)
+        yield
         rows = sorted(seen.locks.values(), key=lambda lock: -len(lock.tasks))[:MOST_ROWS]
         return {
             "locks": [[one.number, len(one.tasks), one.holder, one.site, one.waiters] for one in rows],
@@ -244,7 +247,7 @@ class SyncScanner:
         def find_held(task: Any, number: int) -> None:
             self._find_held(task, number, locks)
 
-        return of_each(records, _SLICE, find_held)
+        return of_each(records, find_held)
 
     def _find_held(self, task: Any, number: int, locks: dict[int, _Lock]) -> None:
         waits_for = {key for key, lock in locks.items() if number in lock.tasks}

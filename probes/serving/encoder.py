@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..base import protocol
+from ..base.turns import turns
 from ..hooks import loops
-from ..inspection import detail
 
 if TYPE_CHECKING:
     from ..base.sites import Tables
@@ -41,15 +41,15 @@ class Encoder:
         new = len(self._tables.strings) > self._strings_told or len(self._tables.sites) > self._sites_told
         if new or facts or new_loops:
             out += self._static(static, facts)
-        for number, frame in enumerate(frames):
-            if number:
-                detail.yield_gil_if_due()  # the program must not wait for a whole tick of very many tasks
+        for frame in frames:
+            turns.give()  # the program must not wait for a whole tick of very many tasks
             out.append(protocol.encode(frame))
         return b"".join(out)
 
     def _static(self, static: dict[str, Any], facts: list[Any]) -> list[bytes]:
         tables = self._tables
         out = []
+        turns.give()
         while len(tables.strings) > self._strings_told:
             items = tables.strings[self._strings_told : self._strings_told + PIECE]
             out.append(protocol.encode({"type": "static", "strings": {"from": self._strings_told, "items": items}}))

@@ -45,7 +45,7 @@ STREAM = 150_000
 MOST_SITES = 5000
 MOST_GONE = 20_000
 """Most site counts, and most ids of collected tasks, in one frame, so that it stays below protocol.MAX_FRAME."""
-AT_ONCE = 40
+AT_ONCE = 16
 """Tasks whose rows are made before giving up the GIL for a moment."""
 MOST_EVENTS = 300
 PROCESS_EVERY = 0.95
@@ -178,14 +178,14 @@ class Session:
             return
         dirty = self._dirty
         if self.watch.rows:
-            for record in self._fitting(changes.live):
+            for record in turns.over(self._fitting(changes.live)):
                 dirty[record.id] = record
-            for record in changes.ended:
+            for record in turns.over(changes.ended):
                 if record.id in self._known:
                     dirty[record.id] = record
                 else:
                     dirty.pop(record.id, None)
-            for number in changes.gone:
+            for number in turns.over(changes.gone):
                 dirty.pop(number, None)
                 if number in self._known:
                     self._gone.append(number)
@@ -348,7 +348,7 @@ class Session:
         """A tick with the rows of some tasks; task facts that the viewer lacks are in its `static`."""
         found, facts = [], []
         for number, record in enumerate(records):
-            if number % AT_ONCE == AT_ONCE - 1:
+            if number % AT_ONCE == 0:
                 turns.give()
             row = rows.row_of(record, self._label_of(record))
             if row is None:

@@ -62,9 +62,8 @@ class Loops:
             self._started(
                 loop, thread, getattr(type(loop), "run_forever", None) is base_events.BaseEventLoop.run_forever
             )
-            tasks = asyncio.all_tasks(loop)
-            while tasks:
-                install.adopt(tasks.pop(), install.loops[loop], predates_probe=True)
+            for ref in reading.strangers(loop):
+                reading.read(ref, _adopt, loop)
 
     def _hook_class(self, cls: type) -> None:
         if any(base in self._hooked for base in cls.__mro__):
@@ -290,6 +289,11 @@ def _running_without_frames() -> list[tuple[Loop, tuple[int, int, int]]]:
         return []
     # type(), not isinstance(): a proxy or a mock would run code of its own.
     return [(loop, (0, 0, 0)) for loop in reading.instances(tuple(kinds)) if type(loop) in kinds and loop.is_running()]
+
+
+def _adopt(task: Any, loop: Loop) -> None:
+    if asyncio.futures._get_loop(task) is loop and not is_done(task):  # type: ignore[attr-defined]
+        install.adopt(task, install.loops[loop], predates_probe=True)
 
 
 def native_id(thread: int) -> int:

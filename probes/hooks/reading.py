@@ -20,15 +20,17 @@ import sys
 import weakref
 from _thread import get_ident
 from asyncio import tasks as asyncio_tasks
+from contextlib import suppress
 from types import BuiltinFunctionType, CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..base import process, sites, stacks
 from ..base.task_facts import coro_of
+from ..base.turns import turns
 from . import install
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterator
 
     from .records import LoopRecord, TaskRecord
 
@@ -41,6 +43,7 @@ NAMES = frozenset({"self", "h", "delay", "loop", "fut", "fs", "sock", "func", "w
 """The variables that say what a frame of asyncio or of a library waits for (see inspection/waits.py)."""
 MOST_LIBRARY_FRAMES = 20
 _MOST_CODES = 2000
+_TASKS_AT_ONCE = 250
 
 
 def _learn() -> Any:
@@ -252,14 +255,19 @@ def running_record(loop: Any) -> TaskRecord | None:
     return install.record_of(install.current_task_of(loop))
 
 
-def strangers(loop: Any) -> Iterable[weakref.ref[Any]]:
-    """The tasks of a loop that the sampler does not know."""
-    if _native is not None:
-        return _native.strangers(task_sets(), loop)  # type: ignore[no-any-return]
-    try:
-        return [weakref.ref(task) for task in asyncio.all_tasks(loop) if not _is_known(task)]
-    except RuntimeError:  # the set changed too often while it was copied
-        return []
+def strangers(loop: Any) -> Iterator[weakref.ref[Any]]:
+    """The tasks of a loop that the sampler does not know, with turns of the program in between."""
+    if _native is None:
+        with suppress(RuntimeError):  # the set changed too often while it was copied
+            refs = [weakref.ref(task) for task in asyncio.all_tasks(loop) if not _is_known(task)]
+            yield from turns.over(refs)
+        return
+    for tasks in task_sets():
+        known = list(tasks)
+        for start in range(0, len(known), _TASKS_AT_ONCE):
+            turns.give()
+            yield from _native.strangers([known[start : start + _TASKS_AT_ONCE]], loop)
+    yield from _native.strangers([], loop)
 
 
 def _is_known(task: Any) -> bool:

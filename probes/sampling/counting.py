@@ -177,4 +177,4 @@ class Counting:
         """Empties every table of the hooks: the probe leaves."""
         gc_pauses.stop()
         install.forget_all()
-        self._sampler.by_id.clear()
+        self._sampler.forget()

@@ -104,11 +104,14 @@ class Sampler:
             loop_record.busy = 0.0
             self._adopt(loop, loop_record)
 
+    def forget(self) -> None:
+        """Drops the last references to all records, with turns of the program in between: 100,000 take 15 ms."""
+        while self.by_id.take(_PRUNED // 10):
+            turns.give()
+
     def _adopt(self, loop: Any, loop_record: LoopRecord) -> None:
         """Registers tasks that bypassed the hooks: older than the probe, or made by calling `asyncio.Task`."""
-        for number, ref in enumerate(reading.strangers(loop)):
-            if number % _SLICE == _SLICE - 1:
-                turns.give()
+        for ref in reading.strangers(loop):
             reading.read(ref, _adopt, loop_record)
 
     def sample(self) -> Changes:

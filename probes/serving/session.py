@@ -199,7 +199,7 @@ class Session:
         if len(live) <= room:
             return live
         fitting = []
-        for record in live:
+        for record in turns.over(live):
             if record.id in self._known or record.id in self._dirty:
                 fitting.append(record)
             elif room:

@@ -15,6 +15,8 @@ import time
 
 PACKAGE = "_looptop"  # as in `bootstrap`
 NATIVE = "hooks._native"
+TURN = 0.0002  # seconds; after less, a thread that waits for the GIL has not woken up yet, and it is taken again
+PATIENCE = 0.1  # seconds for all turns, where the program keeps the GIL or the machine is busy
 
 
 class ModuleLoader:
@@ -25,6 +27,7 @@ class ModuleLoader:
         self.is_patched = bootstrap["is_patched"]
         self.packages = {"", *(name.rpartition(".")[0] for name in parts.places)}
         self.modules = {name: type(sys)(f"{PACKAGE}.{name}".rstrip(".")) for name in self.packages}  # from the bundle
+        self.patience = PATIENCE
         self.others = {}  # from the standard library
         self.made = [
             bootstrap,
@@ -77,8 +80,14 @@ class ModuleLoader:
         exec(self.parts.code(name), vars(module))  # noqa: S102 - our own code
         setattr(self.modules[package], leaf, module)
         if self.parts.whole is None:
-            time.sleep(0)  # let the program take the GIL
+            self.give_turn()
         return module
+
+    def give_turn(self):
+        """Let the program take the GIL."""
+        began = time.monotonic()
+        time.sleep(TURN if self.patience > 0 else 0)
+        self.patience -= time.monotonic() - began
 
     def load_native(self):
         """Load the C hooks: the attacher's own file, or a copy that it sent. Raises ImportError with a reason."""

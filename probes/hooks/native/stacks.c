@@ -553,7 +553,8 @@ static int is_stranger(State *state, PyObject *task, PyObject *loop) {
     return record == NULL || REFERENT(record) != task || FIELDS(record)->steps_reported < 0;
 }
 
-/* strangers(sets of weak references, loop): weak references to tasks of a loop that the sampler does not know. */
+/* strangers(lists of weak references, loop): weak references to tasks of a loop that the sampler does not know. Without a
+ * list those among the tasks that the function of asyncio finds, if that is in C. */
 PyObject *strangers(PyObject *op, PyObject *args) {
     State *self = (State *)op;
     PyObject *sets, *loop, *found;
@@ -569,7 +570,7 @@ PyObject *strangers(PyObject *op, PyObject *args) {
         if (index < count) {
             items = PyList_GetItem(sets, index);
             Py_INCREF(items);
-        } else if (all_tasks != Py_None)
+        } else if (count == 0 && all_tasks != Py_None)
             items = PyObject_CallFunctionObjArgs(all_tasks, loop, NULL);
         iterator = items == NULL || (Py_TYPE(items) != &PySet_Type && Py_TYPE(items) != &PyList_Type) ? NULL : PyObject_GetIter(items);
         PyErr_Clear();

@@ -108,6 +108,7 @@ class Box:
         if oom is not None:
             facts["oom_file"], facts["oom_kills"] = oom
         try:
+            directory = os.path.abspath(directory)  # the program may change its working directory
             if wanted.folder and os.stat(directory).st_uid not in (os.geteuid(), 0):
                 raise PermissionError(f"{directory} belongs to another user")
             old_boxes.remove(directory, time())

@@ -53,6 +53,7 @@ async def main() -> None:
     await two_ticks()
     await asyncio.sleep(0.3)
     if how == "told":
+        os.chdir(os.path.dirname(os.__file__))
         sys.stdin.readline()
     if how in HOW:
         HOW[how]()

@@ -131,7 +131,8 @@ def every_command_reads(folder, box):
 
 
 def test_a_clean_end_removes_the_box_unless_it_is_to_be_kept(folder):
-    programs = [start(folder, "told"), start(folder, "told", LOOPTOP_KEEP_BOX="1")]
+    relative = os.path.relpath(folder)  # the program changes its working directory
+    programs = [start(folder, "told", LOOPTOP_BOX=relative), start(folder, "told", LOOPTOP_KEEP_BOX="1")]
     for program in programs:
         program.stdout.readline()
     wait_until(lambda: len(boxes(folder)) == 2, "two boxes")

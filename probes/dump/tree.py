@@ -50,7 +50,8 @@ def lines(pid: int, known: Loops) -> Iterator[str]:
     yield from _loops(known)
     shown: set[int] = set()
     waited_for = {number for node in nodes.values() for number in node.behind}
-    for number in [*(number for number in nodes if number not in waited_for), *nodes]:  # the rest: tasks in a circle
+    by_age = sorted(nodes)
+    for number in [*(number for number in by_age if number not in waited_for), *by_age]:  # the rest: tasks in a circle
         if number not in shown:
             yield from _tree(number, nodes, shown)
     if len(records) > MOST_TASKS:

@@ -128,6 +128,8 @@ def test_tasks_are_written_while_the_loop_is_blocked(
         assert named["in?er"].startswith("  #") and "waits: sleep 60 s" in named["in?er"]
         assert lines.index(named["in?er"]) > lines.index(named["holder"])
         assert {"circle-a", "circle-b"} <= set(named)
+        roots = [int(line.split()[0][1:]) for line in lines if line.startswith("#")]
+        assert roots == sorted(roots) and len(roots) >= 4, "the oldest first"
         assert "(above)" in text and "program.py" in text and " nap" in text
         assert "in #" in lines[1] and lines[2].endswith(" main")
         program.say()

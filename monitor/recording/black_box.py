@@ -240,5 +240,6 @@ class _Reader:
             self._add_steps(steps)
         block = self._collector.block
         if block is not None and dead is not None:
-            block.markers.append(Marker(max(block.end, block.keyframe.at), "end", f"the program ended: {dead.how}"))
+            text = f"the program {'' if dead.how.startswith('ended') else 'ended: '}{dead.how}"
+            block.markers.append(Marker(max(block.end, block.keyframe.at), "end", text))
         self._cut()

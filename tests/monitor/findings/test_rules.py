@@ -123,6 +123,14 @@ def test_tasks_that_grow_at_one_site(world):
     assert world.seconds(10) == []  # they are still there, but grow no more
 
 
+def test_tasks_that_a_black_box_had_no_room_for_do_not_grow(world):
+    probe = {"cpu": 0, "hooks": 0, "viewers": 0, "tasks": 20_000, "dropped": 0, "dropped_at": None, "off": []}
+    for second in range(8):
+        born(world, 10 * second)
+        world.seconds(1, lambda quarter: {"probe": probe})
+    assert world.findings.shown() == []
+
+
 def test_a_crowd_that_comes_at_once_does_not_grow(world):
     born(world, 500)
     assert world.seconds(15) == []

@@ -26,7 +26,7 @@ asan)
     export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
     export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 PYTHONMALLOC=malloc LOOPTOP_TEST_TWIN=c
     "$python" -m pytest -q -p no:cacheprovider tests/probes/hooks/test_twins.py tests/probes/hooks/test_hostile_classes.py \
-        tests/probes/hooks/test_reading.py tests/probes/hooks/test_walk.py tests/probes/labels/test_uvicorn_status.py
+        tests/probes/hooks/test_reading.py tests/probes/hooks/test_walk.py tests/probes/hooks/test_taking.py tests/probes/labels/test_uvicorn_status.py
     # Sampling, the step ring and groups, in programs of this Python only: it is for this one that the preload is right.
     TEST_PYTHONS=$("$python" -c 'import sys; print("{}.{}".format(*sys.version_info))') "$python" -m pytest -q \
         -p no:cacheprovider tests/probes/test_flame.py tests/probes/trace tests/probes/hooks/test_groups.py tests/probes/sampling/test_gc_pauses.py -k "not planted"

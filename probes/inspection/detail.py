@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import islice
 from types import AsyncGeneratorType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +156,7 @@ def holder_of(lock: weakref.ref[Any], waiter: TaskRecord) -> int | None:
     `asyncio.Lock` has no owner. `gc.get_referents` of a coroutine visits its frame's stack (3.11 and later), so the
     holder can be read. A direct call of `lock.acquire()` leaves no trace, and None is returned.
     """
-    for record in islice(install.walk(install.records), MOST_TASKS_FOR_A_HOLDER):
+    for record in install.walk(install.records, MOST_TASKS_FOR_A_HOLDER):
         if record.loop is waiter.loop and record is not waiter and reading.read(record, _holds, lock):
             return record.id
     return None

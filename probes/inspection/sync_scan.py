@@ -7,7 +7,6 @@ nothing is hooked, and no code of the program runs. Locks are found through the 
 from __future__ import annotations
 
 import asyncio
-from itertools import islice
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +142,7 @@ class SyncScanner:
         """A look in slices, which keeps no object of the program alive in between."""
         seen = _Seen()
         self._stuck.begin(watched)
-        records = list(islice(install.walk(install.records), most))
+        records = list(install.walk(install.records, most))
         yield from self._read_tasks(records, seen)
         if seen.locks:
             yield from self._find_holders(records, seen.locks)

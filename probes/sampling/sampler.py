@@ -5,7 +5,6 @@ Runs in the probe's thread, in short stretches.
 
 from __future__ import annotations
 
-from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +87,7 @@ class Sampler:
         self.by_id.clear()
         # Make the sites of existing records known, even if the tasks have ended: from now on the hooks count
         # short-lived tasks there, while those of unknown sites are processed one by one below.
-        for record in islice(install.walk(install.records), _FIRST):
+        for record in install.walk(install.records, _FIRST):
             self._know(record)
         self.prune()
         known = Changes()
@@ -266,7 +265,7 @@ class Sampler:
         self._pruned = max(len(install.records), 500)
 
     def _mark_ready(self, loop: LoopRecord) -> None:
-        for record in islice(install.walk(self.by_id), 20_000):
+        for record in install.walk(self.by_id, 20_000):
             if record.loop is loop and not record.dirty and loops.state_of(record) == protocol.SCHEDULED:
                 install.add_changed(record)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from time import monotonic
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -86,7 +85,7 @@ class GroupRows:
         """By number of a group: how many live tasks count there by their label, and the oldest of each."""
         live: dict[int, int] = {}
         oldest: dict[int, TaskRecord] = {}
-        for record in islice(install.walk(self._host.sampler.by_id), MOST_READ):
+        for record in install.walk(self._host.sampler.by_id, MOST_READ):
             group = record.group
             if group is None or record.outcome:
                 continue

@@ -183,17 +183,21 @@ static PyObject *records_values(PyObject *op, PyObject *unused) {
     return list;
 }
 
-/* keys(): those of all records, as bytes, 8 each. A list of very many records would be slow to make and to drop, and
+/* keys(most): those of so many records, or of all, as bytes, 8 each. A list of very many records would be slow to make and to drop, and
  * while it is young each collection of garbage passes over all of them. */
-static PyObject *records_keys(PyObject *op, PyObject *unused) {
+static PyObject *records_keys(PyObject *op, PyObject *args) {
     Records *self = (Records *)op;
-    Py_ssize_t index, count = 0;
-    PyObject *keys = PyBytes_FromStringAndSize(NULL, self->used * sizeof(int64_t));
+    Py_ssize_t index, count = 0, most = -1;
+    PyObject *keys;
     int64_t *key;
-    if (keys == NULL)
+    if (!PyArg_ParseTuple(args, "|n", &most))
+        return NULL;
+    if (most < 0 || most > self->used)
+        most = self->used;
+    if ((keys = PyBytes_FromStringAndSize(NULL, most * sizeof(int64_t))) == NULL)
         return NULL;
     key = (int64_t *)PyBytes_AsString(keys);
-    for (index = 0; index < self->size && count < self->used; index++)
+    for (index = 0; index < self->size && count < most; index++)
         if (self->entries[index] != 0)
             key[count++] = KEY(self, RECORD(self->entries[index]));
     return keys;
@@ -375,7 +379,7 @@ static PyMethodDef records_methods[] = {
     {"get", records_get, METH_O, "The record by the id of a task, or None."},
     {"pop", records_pop, METH_VARARGS, "Removes a record and returns it."},
     {"values", records_values, METH_NOARGS, "All records, as a list."},
-    {"keys", records_keys, METH_NOARGS, "The keys of all records, as bytes."},
+    {"keys", records_keys, METH_VARARGS, "The keys of so many records, or of all, as bytes."},
     {"some", records_some, METH_VARARGS, "The records of a part of such keys, as a list."},
     {"take", records_take, METH_O, "Removes and returns so many records, in turn."},
     {"part", records_part, METH_VARARGS, "The records in a part of the table, and where the next part begins, or 0."},

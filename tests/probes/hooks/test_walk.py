@@ -28,6 +28,9 @@ def test_records_that_come_and_go_during_a_walk(pure: str) -> None:
             await asyncio.sleep(0)
             ids = {install.record_of(task).id for task in tasks}
             assert ids <= {record.id for record in install.walk(install.records)}
+            everything = list(install.walk(install.records))
+            for most in (0, 1, 100, 10**6):
+                assert list(install.walk(install.records, most)) == everything[:most]
             gone, met = set(), []
             for record in install.walk(install.records):
                 met.append(record.id)

@@ -77,7 +77,7 @@ def _between_packages(store: Store, by: Site | None, made: Site | None) -> bool:
 def _since(store: Store, last: EndedTask | None) -> list[EndedTask]:
     new: list[EndedTask] = []
     for ended in reversed(store.ended):
-        if ended == last:  # as in `events`
+        if last is not None and (ended.id, ended.ended) == (last.id, last.ended):  # names depend on what else is known
             break
         new.append(ended)
     return new[::-1]

@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from waiting import wait_until
+
 from monitor.attach.inject import Result
 from monitor.transport import fd_passing
 
@@ -224,6 +226,9 @@ def reach(result: Result, timeout: float = PATIENCE) -> socket.socket:
     return sock
 
 
+CLOCK_NANOSLEEP = "230 "
+
+
 class Running:
     """A target, from its start to its end."""
 
@@ -251,6 +256,9 @@ class Running:
         if before:  # it may be a child of what it was started with
             tree = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
             self.pid = int(tree[0]) if tree else self.pid
+        if program == "sleeping":
+            # A signal that comes just before the call does not end it, and `state` would wait for a minute.
+            wait_until(lambda: Path(f"/proc/{self.pid}/syscall").read_text().startswith(CLOCK_NANOSLEEP), "the call")
 
     def __enter__(self) -> Running:
         return self

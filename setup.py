@@ -14,6 +14,7 @@ BUILD = sha256(b"".join(path.read_bytes() for path in sorted(Path("probes/hooks/
 STRICT = os.environ.get("LOOPTOP_STRICT", "") not in ("", "0")
 """For tests: a warning is an error, and so is a build that fails. Not for users: new compilers have new warnings."""
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]  # CPython says which parameters a function has
+NO_PLT = ["-fno-plt"] if sys.platform == "linux" else []  # calls to Python then touch one line of code less
 
 HOT = Extension(
     "probes.hooks._native",
@@ -24,7 +25,9 @@ HOT = Extension(
         ("LOOPTOP_BUILD", f'"{BUILD}"'),  # attach compares it
     ],
     py_limited_api=True,
-    extra_compile_args=[] if sys.platform == "win32" else ["-O2", "-fvisibility=hidden", *(WARNINGS if STRICT else [])],
+    extra_compile_args=[]
+    if sys.platform == "win32"
+    else ["-O2", "-fvisibility=hidden", *NO_PLT, *(WARNINGS if STRICT else [])],
     optional=not STRICT,
 )
 

@@ -8,7 +8,7 @@
 
 /* A cancelled future wakes a task: the caller of `cancel` is on the stack now, and is noted in Python
  * (probes/hooks/cancellation.py). -1 with an error that is not an Exception (from a signal): the program gets it. */
-static int note_cancel(State *state, PyObject *loop, PyObject *callback, PyObject *future) {
+static COLD int note_cancel(State *state, PyObject *loop, PyObject *callback, PyObject *future) {
     PyObject *task = NULL, *result, *function = state->on_cancel;
     if (function == NULL || function == Py_None || step_of(state, callback, &task) != STEP)
         return 0;
@@ -97,7 +97,7 @@ static PyObject *append_to_ready(State *state, PyObject *loop, PyObject *handle)
 
 /* A task in Python (of `asyncio.tasks._PyTask`, which some put in the place of `Task`) asks for its first step while it is
  * made: it has no slot to hook. */
-static int note_python_task(State *state, PyObject *loop, PyObject *callback) {
+static COLD int note_python_task(State *state, PyObject *loop, PyObject *callback) {
     PyObject *task = PyMethod_Self(callback), *record, *coro;
     if (task == NULL)
         return -1;

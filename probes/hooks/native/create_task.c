@@ -138,7 +138,7 @@ static int64_t find_parent(State *state, PyObject *loop, PyObject *clock) {
     return number;
 }
 
-static int add_origin(State *state, PyObject *record, PyFrameObject *frame) {
+static COLD int add_origin(State *state, PyObject *record, PyFrameObject *frame) {
     PyObject *depth = PyLong_FromLong(state->origin_depth), *stack;
     int result;
     if (depth == NULL)

@@ -73,7 +73,7 @@ static int bucket_of(double seconds) {
 }
 
 /* The counts of an octave, made when it is first needed. */
-static uint32_t *octave_of(Distribution *self, int octave) {
+static COLD uint32_t *octave_of(Distribution *self, int octave) {
     if (self->octaves[octave] == NULL && (self->octaves[octave] = PyMem_Calloc(PARTS, sizeof(uint32_t))) == NULL)
         PyErr_NoMemory();
     return self->octaves[octave];
@@ -117,7 +117,7 @@ void distribution_free(Distribution *self) {
     }
 }
 
-static void add_exemplar(GroupCounts *self, int64_t id, double age, double ended, int outcome) {
+static COLD void add_exemplar(GroupCounts *self, int64_t id, double age, double ended, int outcome) {
     int index, place = 0;
     if (self->known < SLOWEST)
         place = self->known++;
@@ -192,7 +192,7 @@ static PyObject *follow(const Path *path, PyObject *from) {
     return from;
 }
 
-static void drop_plan(GroupCounts *self) {
+static COLD void drop_plan(GroupCounts *self) {
     Plan *plan = self->plan;
     int index, key;
     self->plan = NULL;
@@ -307,7 +307,7 @@ static PyObject *find_known(const Plan *plan, PyObject **keys, size_t place) {
 }
 
 /* Keeps the group of keys; what cannot be referred to weakly is read in Python again. */
-static void keep_known(Plan *plan, PyObject **keys, size_t place, PyObject *group) {
+static COLD void keep_known(Plan *plan, PyObject **keys, size_t place, PyObject *group) {
     PyObject *kept[KEYS] = {NULL};
     Known *known = NULL, old;
     int index, key;
@@ -429,7 +429,7 @@ static GroupCounts *find_group(State *state, PyObject *key, PyObject *coro) {
 }
 
 /* The type of what is no plain coroutine; the code of one that was compiled by Cython, where many have one type. */
-static PyObject *key_of_other(PyObject *coro) {
+static COLD PyObject *key_of_other(PyObject *coro) {
     PyObject *name = PyType_GetName(Py_TYPE(coro)), *key = NULL;
     if (name != NULL && PyUnicode_CompareWithASCIIString(name, "coroutine") == 0)
         key = PyObject_GetAttr(coro, str_cr_code);

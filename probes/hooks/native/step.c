@@ -16,7 +16,7 @@ double now(void) {
 #endif
 }
 
-static int is_named_like_a_step(PyObject *callback) {
+static COLD int is_named_like_a_step(PyObject *callback) {
     static const char *names[] = {"task_wakeup", "TaskWakeupMethWrapper", "__step", "__wakeup", NULL};
     PyObject *name = PyObject_GetAttr(callback, str_dunder_name);
     int index, found = 0;
@@ -63,7 +63,7 @@ int step_of(State *state, PyObject *callback, PyObject **task) {
     return NO_STEP;
 }
 
-static int truth_of(PyObject *task, PyObject *name) {
+static COLD int truth_of(PyObject *task, PyObject *name) {
     PyObject *result = PyObject_CallMethodObjArgs(task, name, NULL);
     int truth = result == NULL ? -1 : PyObject_IsTrue(result);
     Py_XDECREF(result);
@@ -71,7 +71,7 @@ static int truth_of(PyObject *task, PyObject *name) {
 }
 
 /* An Exception raised by a class of the program is no failure of a hook: clears it and returns 1; else 0. */
-static int clear_programs_error(void) {
+static COLD int clear_programs_error(void) {
     if (!PyErr_ExceptionMatches(PyExc_Exception))
         return 0;
     PyErr_Clear();
@@ -160,7 +160,7 @@ int finish(State *state, PyObject *record, PyObject *task, double at, PyObject *
     return result;
 }
 
-static int add_to_histogram(PyObject *histogram, double elapsed, double waited) {
+static COLD int add_to_histogram(PyObject *histogram, double elapsed, double waited) {
     PyObject *result, *step = PyFloat_FromDouble(elapsed), *wait = PyFloat_FromDouble(waited);
     result = step && wait ? PyObject_CallMethodObjArgs(histogram, str_add, step, wait, NULL) : NULL;
     Py_XDECREF(step);
@@ -169,7 +169,7 @@ static int add_to_histogram(PyObject *histogram, double elapsed, double waited) 
     return result == NULL ? -1 : 0;
 }
 
-static int report_slow(State *state, PyObject *loop, PyObject *callback, PyObject *record, double started, double took) {
+static COLD int report_slow(State *state, PyObject *loop, PyObject *callback, PyObject *record, double started, double took) {
     PyObject *from = PyFloat_FromDouble(started), *length = PyFloat_FromDouble(took), *result = NULL;
     PyObject *function = state->on_slow;
     Py_XINCREF(function); /* another may be set while it runs */

@@ -55,7 +55,7 @@ unfit:
     return -1;
 }
 
-static int resize(Records *self, Py_ssize_t size) {
+static COLD int resize(Records *self, Py_ssize_t size) {
     uint64_t *old = self->entries, *made = PyMem_Calloc(size, sizeof(uint64_t));
     Py_ssize_t index, before = self->size;
     int result = 0;
@@ -78,7 +78,7 @@ static int resize(Records *self, Py_ssize_t size) {
 }
 
 /* Forgets records of tasks that are no more, from a place on; the next place, or 0. */
-static Py_ssize_t sweep(Records *self, Py_ssize_t index, Py_ssize_t count) {
+static COLD Py_ssize_t sweep(Records *self, Py_ssize_t index, Py_ssize_t count) {
     while (count-- > 0 && index < self->size) {
         uint64_t entry = self->entries[index];
         if (entry != 0 && REFERENT(RECORD(entry)) == Py_None)
@@ -91,7 +91,7 @@ static Py_ssize_t sweep(Records *self, Py_ssize_t index, Py_ssize_t count) {
 
 /* Makes room for one more. Where each task gets a new address (3.13), most records are of dead ones: a table
  * that is not too large to be looked through at once is cleared of those before it grows. */
-static int make_room(Records *self) {
+static COLD int make_room(Records *self) {
     if (self->by == offsetof(Fields, key) && self->size <= SWEPT) {
         sweep(self, 0, 2 * self->size);
         if (self->used * 2 < self->size)

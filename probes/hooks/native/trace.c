@@ -73,7 +73,7 @@ static void put(Ring *ring, int kind, int loop, uint32_t at, uint32_t ran, uint3
     event->waker = waker;
 }
 
-static void mark(Ring *ring, uint64_t now_units) {
+static COLD void mark(Ring *ring, uint64_t now_units) {
     ring->since_mark = 0;
     ring->marked_at = now_units;
     put(ring, TRACE_MARK, 0, (uint32_t)now_units, 0, 0, (uint32_t)(now_units >> 32), 0);

@@ -23,6 +23,11 @@ LONG_UNIT = 64
 
 PLACE_BITS = 13
 """Low bits of a wait's waker that hold the place; the bits above hold the number of the object."""
+PLACE = (1 << PLACE_BITS) - 1
+LIFE_BITS = 15
+"""Bits above both places of a birth: together how long the task lived, plus 1, if it came to a result at once."""
+DONE = 3
+"""What the end of such a task says: 3 of the states of a row."""
 
 
 class Kind(IntEnum):
@@ -93,6 +98,10 @@ class Decoder:
                 ran = max(ran, self._long[0]) if ran == LONGEST else ran
                 queued = max(queued, self._long[1]) if queued == LONGEST else queued
                 self._long = 0, 0
+            if kind == Kind.BORN and (lived := ran >> PLACE_BITS | queued >> PLACE_BITS << LIFE_BITS):
+                yield Event(kind, loop, at * UNIT + offset, ran & PLACE, queued & PLACE, task, waker)
+                yield Event(Kind.END, loop, (at + lived - 1) * UNIT + offset, DONE, 0, task, 0)
+                continue
             yield Event(kind, loop, at * UNIT + offset, ran, queued, task, waker)
         self._mark = mark
 

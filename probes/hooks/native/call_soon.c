@@ -206,7 +206,7 @@ static PyObject *step_call(PyObject *op, PyObject *const *args, size_t nargsf, P
     outer = callback_begins(clock);
     begin_step(state, clock, callback, &begun);
     if (state->ring != NULL)
-        trace_begin(state, clock, callback, NULL, TRACE_STEP_SOON, &self->waker);
+        trace_begin(clock, &begun, callback, NULL, TRACE_STEP_SOON, &self->waker);
     clock->started = started = now();
     result = call_step(self);
     elapsed = now() - started;

@@ -136,7 +136,7 @@ typedef struct {
     char how, woke; /* what kind of handle runs now; whether it has made something ready */
     Waker waker; /* of what runs now */
     PyObject *traced, *handle; /* that run now, borrowed; NULL: none, or the ring is off */
-    int64_t running; /* the id of the task that runs now; 0: not looked up yet; -1: none */
+    int64_t running; /* the id of the task that runs now; 0: to be looked up; -1: none */
     int64_t number; /* of the loop */
     Litter *litter; /* what its thread is to let go of; NULL: nothing */
     double inner; /* time of callbacks that ran inside the one that runs, of a loop that it runs itself (nest_asyncio) */
@@ -381,6 +381,7 @@ void trace_ready(State *state, PyObject *loop, PyObject *callback, Py_ssize_t co
 void trace_step(State *state, LoopClock *clock, Fields *fields, double ready, double started, double ended);
 void trace_callback(State *state, LoopClock *clock, PyObject *callback, double ready, double started, double ended);
 void trace_born(State *state, Fields *fields, PyObject *coro);
+void trace_passed(State *state, Fields *fields, PyObject *coro);
 void trace_end(State *state, Fields *fields);
 void trace_collection(State *state, double began, double ended, long generation);
 void trace_free(State *state);
@@ -402,11 +403,11 @@ PyObject *waits_take(PyObject *op, PyObject *unused);
 PyObject *waits_stack(PyObject *op, PyObject *number);
 
 /* What runs now, noted for what it makes ready. */
-static inline void trace_begin(State *state, LoopClock *clock, PyObject *callback, PyObject *handle, int how,
+static inline void trace_begin(LoopClock *clock, const Begun *begun, PyObject *callback, PyObject *handle, int how,
                                const Waker *waker) {
     clock->traced = callback;
     clock->handle = handle;
-    clock->running = 0;
+    clock->running = begun->record != NULL ? FIELDS(begun->record)->id : begun->step == NO_STEP ? -1 : 0;
     clock->woke = 0;
     clock->how = (char)how;
     clock->waker = waker == NULL ? (Waker){0, 0} : *waker;

@@ -143,10 +143,8 @@ static int count_at_once(State *state, PyObject *loop, PyObject *task, PyObject 
             clock->nested = nested + (fields.ended - born);
             clock->steps++;
             counts_add(counts, &fields);
-            if (state->ring != NULL) {
-                trace_born(state, &fields, coro);
-                trace_end(state, &fields);
-            }
+            if (state->ring != NULL)
+                trace_passed(state, &fields, coro);
         }
         Py_DECREF((PyObject *)counts);
     }

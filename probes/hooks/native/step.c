@@ -303,7 +303,7 @@ PyObject *run(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     outer = callback_begins(clock);
     begin_step(state, clock, callback, &begun);
     if (state->ring != NULL)
-        trace_begin(state, clock, callback, handle,
+        trace_begin(clock, &begun, callback, handle,
                     type == state->timed_type ? TRACE_STEP_SOON : type == state->timer_type ? TRACE_STEP_TIMER : TRACE_STEP_HANDLE,
                     type == state->timed_type ? WAKER(handle, state) : NULL);
     if (UNLIKELY(state->resting))

@@ -22,12 +22,16 @@
 #define MOST_CODES 8192
 #define PLACE_BITS 13
 #define OBJECT_BITS (32 - PLACE_BITS)
+#define LIFE_BITS (28 - PLACE_BITS) /* of a life, in each of two fields */
+#define LONGEST_PASSED ((uint64_t)1 << 2 * LIFE_BITS)
+#define ABOVE_PLACE 0x0FFFFFFFu
 #define SEEN 4096 /* objects that are distinguished at a time */
 #define NAMES_A_WINDOW 10 /* each takes about 10 µs */
 #define NAMES_TRACED 50
 #define MOST_FRAMES 16
 #define MOST_DEPTH 24
 #define NOT_KNOWN 0x0FFFFFFFu
+#define LINE 64
 #define LONGEST 0x0FFFFFFEu /* 67 s or more: how long is in an event of its own, in 16 us, up to 19 hours */
 
 typedef struct {
@@ -49,6 +53,7 @@ struct Ring {
     Event *events;
     PyObject *name_object; /* called with (number, object, globals or None) of each, as often as NAMES_A_WINDOW says */
     uint64_t written, size, marked_at, window_began;
+    Event *next, *end; /* where the next is written; the end of the room */
     uint32_t since_mark, described, most_described, limit, places_used;
     uint32_t objects_used, named;
     Seen seen[SEEN];
@@ -59,16 +64,19 @@ struct Ring {
 static PyObject *str_cr_await, *str_cr_frame, *str_get_coro, *str_when, *str_f_locals,
     *str_f_globals, *str_self, *str_sock, *str_h, *str_timeout_handle, *str_co_name, *str_get_when;
 
-static uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(at * RING_UNITS); }
+/* Signed in between: a conversion to unsigned takes five times as many instructions. */
+static inline uint64_t units(double at) { return at <= 0.0 ? 0 : (uint64_t)(int64_t)(at * RING_UNITS); }
 
 static uint32_t clipped(uint64_t value) { return value < LONGEST ? (uint32_t)value : LONGEST; }
 
-static void put(Ring *ring, int kind, int loop, uint32_t at, uint32_t ran, uint32_t queued, uint32_t task,
-                uint32_t waker) {
-    Event *event = &ring->events[ring->written++ % ring->size];
+static inline void put(Ring *ring, uint32_t at, uint32_t ran, uint32_t queued, uint32_t task, uint32_t waker) {
+    Event *event = ring->next;
+    ring->written++;
+    ring->next = LIKELY(event + 1 != ring->end) ? event + 1 : ring->events;
+    __builtin_prefetch((char *)event + 2 * LINE, 1); /* no line of the ring is in a cache when its turn comes */
     event->at = at;
-    event->ran = ran | (uint32_t)kind << 28;
-    event->queued = queued | (uint32_t)loop << 28;
+    event->ran = ran;
+    event->queued = queued;
     event->task = task;
     event->waker = waker;
 }
@@ -76,20 +84,25 @@ static void put(Ring *ring, int kind, int loop, uint32_t at, uint32_t ran, uint3
 static COLD void mark(Ring *ring, uint64_t now_units) {
     ring->since_mark = 0;
     ring->marked_at = now_units;
-    put(ring, TRACE_MARK, 0, (uint32_t)now_units, 0, 0, (uint32_t)(now_units >> 32), 0);
+    put(ring, (uint32_t)now_units, 0, 0, (uint32_t)(now_units >> 32), 0);
 }
 
-static void append(Ring *ring, int kind, int loop, uint64_t at, uint32_t ran, uint32_t queued, uint32_t task,
-                   uint32_t waker) {
+/* `ran` with the kind, and `queued` with the loop, in the upper bits: so that all fits into registers. */
+static void append_packed(Ring *ring, uint64_t at, uint32_t ran, uint32_t queued, uint32_t task, uint32_t waker) {
     /* What began long before the mark was a step that ran so long, with a mark of another loop or a viewer meanwhile. */
     if (UNLIKELY(++ring->since_mark >= MARK_EVERY || at > ring->marked_at + MARK_AFTER || at + MARK_AFTER < ring->marked_at))
         mark(ring, at);
-    put(ring, kind, loop, (uint32_t)at, ran, queued, task, waker);
+    put(ring, (uint32_t)at, ran, queued, task, waker);
+}
+
+static inline void append(Ring *ring, int kind, int loop, uint64_t at, uint32_t ran, uint32_t queued, uint32_t task,
+                          uint32_t waker) {
+    append_packed(ring, at, ran | (uint32_t)kind << 28, queued | (uint32_t)loop << 28, task, waker);
 }
 
 /* What ran for `ran` after it had been ready for `queued`, either of which may be too long for its field. */
-static void append_run(Ring *ring, int kind, int loop, uint64_t at, uint64_t ran, uint64_t queued, uint32_t task,
-                       uint32_t waker) {
+static inline void append_run(Ring *ring, int kind, int loop, uint64_t at, uint64_t ran, uint64_t queued, uint32_t task,
+                              uint32_t waker) {
     if (UNLIKELY(ran >= LONGEST || (queued >= LONGEST && queued != NOT_KNOWN)))
         append(ring, TRACE_LONG, loop, at, 0, 0, (uint32_t)(ran >> COARSE), (uint32_t)(queued >> COARSE));
     append(ring, kind, loop, at, clipped(ran), queued == NOT_KNOWN ? NOT_KNOWN : clipped(queued), task, waker);
@@ -129,9 +142,9 @@ static void find_waker(State *state, PyObject *loop, PyObject *callback, Waker *
     waker->kind = TRACE_STEP_OUTSIDE;
     if (UNLIKELY(loop != state->last_loop || clock->traced == NULL))
         return;
-    if (clock->running == 0) { /* not asked yet since it began to run */
-        clock->running = clock->record == NULL ? -1 : FIELDS(clock->record)->id;
-        if (clock->record == NULL && step_of(state, clock->traced, &task) != NO_STEP) {
+    if (clock->running == 0) { /* a step of a task that had no record when it began to run */
+        clock->running = -1;
+        if (step_of(state, clock->traced, &task) != NO_STEP) {
             record = records_find(state->records, task);
             if (record != NULL && REFERENT(record) == task)
                 clock->running = FIELDS(record)->id;
@@ -431,6 +444,24 @@ void trace_born(State *state, Fields *fields, PyObject *coro) {
            made, name, (uint32_t)fields->id, (uint32_t)fields->parent);
 }
 
+/* A task that came to a result in its first step: its birth, and in the bits above both places how long it lived, plus 1. */
+void trace_passed(State *state, Fields *fields, PyObject *coro) {
+    uint64_t from = units(fields->born), lived = units(fields->ended) - from + 1;
+    PyObject *code = Py_TYPE(coro) == &PyCoro_Type ? code_of(state, coro) : NULL;
+    uint32_t made = place_of(state->ring, fields->code, fields->lasti), name = place_of(state->ring, code, -1);
+    if (code == NULL)
+        put_off();
+    Py_XDECREF(code);
+    if (LIKELY(lived < LONGEST_PASSED)) {
+        made |= (uint32_t)lived << PLACE_BITS & ABOVE_PLACE;
+        name |= (uint32_t)(lived >> LIFE_BITS) << PLACE_BITS;
+    }
+    append(state->ring, TRACE_BORN, loop_of((LoopClock *)fields->loop), from, made, name, (uint32_t)fields->id,
+           (uint32_t)fields->parent);
+    if (UNLIKELY(lived >= LONGEST_PASSED))
+        trace_end(state, fields);
+}
+
 /* A task has ended. */
 void trace_end(State *state, Fields *fields) {
     append(state->ring, TRACE_END, fields->loop == NULL ? 15 : loop_of((LoopClock *)fields->loop), units(fields->ended),
@@ -503,6 +534,8 @@ PyObject *trace_start(PyObject *op, PyObject *args) {
         free(ring);
         Py_RETURN_FALSE;
     }
+    ring->next = ring->events;
+    ring->end = ring->events + ring->size;
     Py_INCREF(name_object);
     ring->name_object = name_object;
     ring->limit = LONG_WAIT;

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from monitor.store.model import Site
-from monitor.trace.events import EVENT, LONG_UNIT, LONGEST, PLACE_BITS, UNIT, Kind
+from monitor.trace.events import EVENT, LIFE_BITS, LONG_UNIT, LONGEST, PLACE_BITS, UNIT, Kind
 from monitor.trace.explain import duration, explain, reason_object, slowest, text_of
 from monitor.trace.parts import gaps, parts_of
 from monitor.trace.timeline import Blocked, Timeline
@@ -52,6 +52,14 @@ class Ring:
     def end(self, task: int, at: float, outcome: int = 3) -> None:
         self.put(Kind.END, at, outcome, 0, task, 0)
 
+    def passed(self, task: int, at: float, end: float, parent: int, site: Site, made: Site) -> None:
+        """Birth and end in one: the life plus 1 in the bits above the places."""
+        lived = round((end - at) * MS / UNIT) + 1
+        low, high = lived & (1 << LIFE_BITS) - 1, lived >> LIFE_BITS
+        self.put(
+            Kind.BORN, at, self.place(made) | low << PLACE_BITS, self.place(site) | high << PLACE_BITS, task, parent
+        )
+
     def run(self, kind: Kind, ready: float | None, start: float, end: float, task: int, waker: int = 0) -> None:
         ran, queued = round((end - start) * MS / UNIT), round((start - (ready or 0)) * MS / UNIT)
         if ran >= LONGEST or (queued >= LONGEST and ready is not None):
@@ -74,6 +82,19 @@ def parts(timeline: Timeline, task: int) -> list[tuple[str, float]]:
     found = parts_of(timeline, timeline.lives[task])
     assert gaps(found) == 0
     return [(part.kind, part.duration / MS) for part in found]
+
+
+@pytest.mark.parametrize("lived", [0.0, 0.00025, 2.5, 8.19175, 8.192, 268_000.0])
+def test_a_task_that_came_to_a_result_at_once(lived: float):
+    """One event has its birth and its end."""
+    ring = Ring()
+    ring.passed(2, 10, 10 + lived, 1, HANDLER, BLOCK)
+    ring.born(3, 20 + lived, site=HANDLER)
+    lives = ring.timeline().lives
+    life = lives[2]
+    assert (life.born, life.ended) == (10 * MS, round((10 + lived) * MS))
+    assert (life.outcome, life.parent, life.code, life.site) == ("done", 1, HANDLER, BLOCK)
+    assert (lives[3].code, lives[3].ended, lives[3].outcome) == (HANDLER, None, "")
 
 
 def test_what_takes_minutes_and_hours():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interpreters import find_python
 from test_counting import source
 from watched import Program, Viewer
 
@@ -109,6 +110,65 @@ def test_steps_wakes_births_and_ends_of_every_task(tmp_path: Path) -> None:
             assert 100 <= long[6] * 16e-6 < 100 + 60
             steps = sorted(event for event in found if event[0] in STEP)
             assert all(event[1] == 1 for event in steps)
+
+
+EAGER = """
+    async def passing():
+        pass
+
+    async def failing():
+        raise ValueError("on purpose")
+
+    async def main():
+        await told("ready")
+        loop = asyncio.get_running_loop()
+        over = asyncio.create_task(told("many"))
+        while not over.done():
+            for _ in range(520):  # of 500 in a burst each end is reported by name
+                asyncio.Task(passing(), loop=loop, eager_start=True)
+            await asyncio.sleep(0.05)
+        try:
+            await asyncio.Task(failing(), loop=loop, eager_start=True)
+        except ValueError:
+            pass
+        await told("over")
+
+    run(main())
+"""
+
+
+def lived(viewer: Viewer) -> dict[int, int]:
+    """How long tasks lived that have one event for birth and end."""
+    births = [event for event in events(viewer) if event[0] == BORN and event[3] >> 13 | event[4] >> 13]
+    return {event[5]: (event[3] >> 13 | event[4] >> 13 << 15) - 1 for event in births}
+
+
+def test_eager_tasks_that_end_at_once_have_one_event(tmp_path: Path) -> None:
+    python = find_python("3.12")
+    if python is None:
+        pytest.skip("Python 3.12 is not on this machine")
+    with Program(source(EAGER), folder=tmp_path, python=python) as program:
+        program.expect("ready")
+        with program.viewer(steps="now") as viewer:
+            viewer.until(lambda: frames(viewer), "the first mark")
+            program.say()
+            program.expect("many")
+            viewer.until(lambda: lived(viewer), "a task that is counted only")
+            program.say()
+            program.expect("over")
+            viewer.until(lambda: any(event[0] == END and event[3] == 5 for event in events(viewer)), "the failure")
+            found, passed = events(viewer), lived(viewer)
+    made = {"passing", "failing"}
+    births = [event for event in found if event[0] == BORN and place(viewer, event[4] & PLACE)[2] in made]
+    ended = {event[5]: event[3] for event in found if event[0] == END}
+    assert not any(frame["lost"] for frame in frames(viewer))
+    assert all(0 <= lived < 4_000_000 for lived in passed.values())
+    assert not passed.keys() & ended.keys()
+    assert all(event[5] in passed or event[5] in ended for event in births)
+    assert {ended[event[5]] for event in births if place(viewer, event[4] & PLACE)[2] == "failing"} == {5}
+    assert {ended[event[5]] for event in births if event[5] in ended} <= {3, 5}
+    assert passed.keys() <= {event[5] for event in births}
+    assert {place(viewer, event[3] & PLACE)[2] for event in births} == {"main"}
 
 
 def test_timers_of_uvloop_are_known_by_when_they_were_due(tmp_path: Path) -> None:

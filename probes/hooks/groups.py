@@ -109,6 +109,9 @@ class GroupCounts:
     def plan(self, *where: Any) -> None:
         """Where the labels of its tasks are, for the hooks in C; see probes/labels/labels.py."""
 
+    def decide(self, by: Any, group: GroupCounts) -> None:
+        """Tasks whose label an object decides are counted in a group, for the hooks in C."""
+
     def histogram(self, which: int) -> list[int]:
         """Buckets that hold something, and how much, in turn."""
         return [number for pair in sorted(self._buckets[which].items()) for number in pair]
@@ -153,6 +156,8 @@ class Groups:
         self.source_of: Callable[[GroupCounts, Any], Any] = _no_source
         """What the label of a task of a group with an adapter is read from; None: nothing."""
         self.label_of: Callable[[TaskRecord], str | None] = _label_known
+        self.decided_by: Callable[[GroupCounts, Any], Any] = _no_source
+        """The object that decides alone which label a source has; None if there is none."""
         self.status_of: Callable[[TaskRecord, Any], int | None] = _no_status
         """The status of the response to a request that has ended; None: not known."""
         self.variable: Any = None
@@ -187,13 +192,19 @@ class Groups:
 
     def labelled(self, record: TaskRecord) -> GroupCounts | None:
         """The group in which the end of a record counts; None: that of its coroutine."""
+        source = None if record.label is not None else record.source
         label = self.label_of(record)
         record.source = record.seen = None
         base = record.group
         if label is None or base is None:
             return None
         record.label = label
-        return self.of(base, label)
+        group = self.of(base, label)
+        if shared is not None and source is not None and group.label == label:
+            decides = self.decided_by(base, source)
+            if decides is not None:
+                base.decide(decides, group)
+        return group
 
     def of(self, base: GroupCounts, label: str) -> GroupCounts:
         """The group of a coroutine and a label."""
@@ -240,6 +251,7 @@ class Groups:
         """Forgets every group, and who reads labels: the probe leaves."""
         self.clear()
         self.on_made, self.source_of, self.label_of, self.status_of = None, _no_source, _label_known, _no_status
+        self.decided_by = _no_source
         self.watch_variable(None, None)
         self.watch_later(None, None)
 

@@ -33,7 +33,18 @@ def plan(coro: Any) -> tuple[Any, ...] | None:
     if request is None:
         return None
     keys = (("_match_info", "_route", "_resource"), ("_method",))
-    return type(request), True, (), keys, 1, (0, "_status")
+    return type(request), True, (), keys, 1, (0, "_status"), ("_match_info", "_route")
+
+
+def decides(request: ref[Any]) -> Any:
+    """The route, where it is one of aiohttp's own for one method: its resource then finds it for that method only."""
+    held = request()
+    if held is None:
+        return None
+    route: Any = getattr(held._match_info, "_route", None)
+    resource = getattr(route, "_resource", None)
+    own = all(type(one).__module__ == "aiohttp.web_urldispatcher" for one in (route, resource))
+    return route if own and route._method == held._method else None
 
 
 def read(request: ref[Any]) -> str | None:

@@ -9,7 +9,9 @@ the latest. Optional are:
 * `plan(coro)`, which tells the hooks in C how to find label and status without calling Python (GroupCounts.plan of
   hooks/native/group.c): the type of the held object, whether it is held weakly, the path from it to the source, the
   paths from the source to what determines the label, how many of these are the route, and the path from the task's
-  result to the status, or a dictionary that has it by the address of the task or of the source.
+  result to the status, or a dictionary that has it by the address of the task or of the source; and if there is such a
+  thing, the path from the source to an object that may decide the label alone;
+* `decides(source)`, that object, where it does.
 
 An adapter that raises is switched off and reported.
 """
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
     # For typing only: a Protocol class is held by typing's own caches, so the probe could not take itself apart.
     class Adapter(Protocol):
-        """What reads the labels of one library's tasks. See above; `status`, `hooks` and `plan` are optional."""
+        """What reads the labels of one library's tasks. See above: some of these are optional."""
 
         NAME: str
 
@@ -79,7 +81,7 @@ class Labels:
     def install(self) -> None:
         """Makes the groups read labels here."""
         groups.on_made, groups.source_of, groups.label_of = self.made, self.source_of, self.of
-        groups.status_of = self.status_of
+        groups.status_of, groups.decided_by = self.status_of, self.decided_by
         if self._path and not context_variable.is_path(self._path):
             text = f"label={self._path!r} is not MODULE:VARIABLE; no labels are read from it"
             warn(text)
@@ -189,6 +191,16 @@ class Labels:
                 self._switch_off(adapter.NAME, error)
             return None
         return None if text is None else str(text)[:MOST_LABEL]
+
+    def decided_by(self, group: GroupCounts, source: Any) -> Any:
+        """The object that decides alone which label a source has; None if there is none."""
+        adapter: Any = self._on.get(str(group.adapter))
+        decides = getattr(adapter, "decides", None)
+        try:
+            return None if decides is None else decides(source)
+        except Exception as error:
+            self._switch_off(adapter.NAME, error)
+            return None
 
     def status_of(self, record: TaskRecord, source: Any) -> int | None:
         """The status of the response to a request that has ended; None if unknown."""

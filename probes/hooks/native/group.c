@@ -19,6 +19,7 @@ typedef struct {
 
 #define KEYS 6 /* most parts of a request that decide its label */
 #define HOPS 4
+#define DECIDED 128 /* in the cache of what decides a label alone */
 #define LABELS 128 /* in the cache of labels, and how many places are looked at */
 #define LABEL_PROBES 4
 
@@ -36,14 +37,21 @@ typedef struct {
     PyObject *group;
 } Known;
 
+/* A group by one object that decides the label of its tasks alone: a weak reference to a route. */
+typedef struct {
+    PyObject *by, *group;
+} Decided;
+
 /* Where the label of a group's tasks is, for those that were read in Python before (probes/labels says it). */
 typedef struct {
     PyTypeObject *held; /* exact type of what the coroutine refers to */
     char weak; /* whether it may lead to its task, so that a record refers to it weakly */
     Path source, keys[KEYS], status; /* to what is kept; from there to the keys; from the result to the status */
+    Path route; /* from what is kept to an object that may decide the label alone; empty: none does */
     PyObject *statuses; /* or they are noted here until the task ends, by its address or that of what is kept; NULL: they are not */
     int count, routes; /* keys; how many of the first ones say the route: one of them must be there */
     unsigned turn;
+    Decided decided[DECIDED];
     Known known[LABELS];
 } Plan;
 
@@ -62,14 +70,17 @@ typedef struct GroupCounts {
 
 const size_t group_number_offset = offsetof(GroupCounts, number);
 
-static int bucket_of(double seconds) {
-    double us = seconds * 1e6;
-    uint64_t whole = us >= 1.0 ? us < 2e11 ? (uint64_t)us : (uint64_t)2e11 : 0;
-    int octave;
-    if (whole < PARTS)
-        return (int)whole;
-    octave = 63 - __builtin_clzll(whole) - 3;
-    return octave * PARTS + (int)((whole >> (octave - 1)) & (PARTS - 1));
+static inline int bucket_of(double seconds) {
+    union {
+        double us;
+        uint64_t bits;
+    } value = {seconds * 1e6};
+    if (UNLIKELY(!(value.us >= PARTS)))
+        return value.us >= 1.0 ? (int)value.us : 0;
+    if (UNLIKELY(value.us > 2e11))
+        value.us = 2e11;
+    /* The exponent is the octave, and the upper bits of the fraction are the part of it; the octave of 16 us is 1. */
+    return (int)(value.bits >> (52 - 4)) - PARTS * (1023 + 3);
 }
 
 /* The counts of an octave, made when it is first needed. */
@@ -138,14 +149,12 @@ static COLD void add_exemplar(GroupCounts *self, int64_t id, double age, double 
  * NULL. `age` is NAN where the birth was not seen, `ran` where not every step was. */
 static int count_end(GroupCounts *const groups[2], int64_t id, int outcome, double ended, double age, double ran, double queued) {
     double values[DISTRIBUTIONS] = {age, ran, queued, age - ran - queued};
-    int octaves[DISTRIBUTIONS], parts[DISTRIBUTIONS], known = isnan(age) ? 0 : isnan(ran) ? RAN : DISTRIBUTIONS, index, which;
+    unsigned buckets[DISTRIBUTIONS];
+    int known = isnan(age) ? 0 : isnan(ran) ? RAN : DISTRIBUTIONS, index, which;
     for (index = 0; index < known; index++) {
-        int bucket;
         if (values[index] < 0.0)
             values[index] = 0.0;
-        bucket = bucket_of(values[index]);
-        octaves[index] = bucket / PARTS;
-        parts[index] = bucket % PARTS;
+        buckets[index] = (unsigned)bucket_of(values[index]);
     }
     for (which = 0; which < 2; which++) {
         GroupCounts *self = groups[which];
@@ -157,11 +166,13 @@ static int count_end(GroupCounts *const groups[2], int64_t id, int outcome, doub
         if (known && UNLIKELY(self->known < SLOWEST || age > self->exceeded))
             add_exemplar(self, id, age, ended, outcome);
         for (index = 0; index < known; index++) {
-            uint32_t *octave = self->distributions[index].octaves[octaves[index]];
+            unsigned bucket = buckets[index];
+            uint32_t *octave = self->distributions[index].octaves[bucket / PARTS], *count;
             self->sums[index] += values[index];
-            if (UNLIKELY(octave == NULL) && (octave = octave_of(&self->distributions[index], octaves[index])) == NULL)
+            if (UNLIKELY(octave == NULL) && (octave = octave_of(&self->distributions[index], (int)(bucket / PARTS))) == NULL)
                 return -1;
-            octave[parts[index]] += octave[parts[index]] != UINT32_MAX;
+            count = &octave[bucket % PARTS];
+            *count += *count != UINT32_MAX;
         }
     }
     return 0;
@@ -203,8 +214,12 @@ static COLD void drop_plan(GroupCounts *self) {
             Py_XDECREF(plan->known[index].keys[key]);
         Py_XDECREF(plan->known[index].group);
     }
-    for (key = 0; key < KEYS + 2; key++) {
-        Path *path = key < KEYS ? &plan->keys[key] : key == KEYS ? &plan->source : &plan->status;
+    for (index = 0; index < DECIDED; index++) {
+        Py_XDECREF(plan->decided[index].by);
+        Py_XDECREF(plan->decided[index].group);
+    }
+    for (key = 0; key < KEYS + 3; key++) {
+        Path *path = key < KEYS ? &plan->keys[key] : key == KEYS ? &plan->source : key == KEYS + 1 ? &plan->status : &plan->route;
         for (index = 0; index < path->count; index++)
             Py_XDECREF(path->names[index]);
     }
@@ -263,9 +278,31 @@ static int same_key(PyObject *kept, PyObject *key) {
     return PyWeakref_CheckRef(kept) && REFERENT(kept) == key;
 }
 
+/* What the label is read from; borrowed. */
+static PyObject *source_object(const Plan *plan, PyObject *source) {
+    return plan->weak && Py_TYPE(source) != plan->held && PyWeakref_CheckRef(source) ? REFERENT(source) : source;
+}
+
+static Decided *decided_by(Plan *plan, PyObject *object) {
+    return &plan->decided[((uintptr_t)object >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 32 & (DECIDED - 1)];
+}
+
+/* The group of a task whose label one object decides alone, if that is known; borrowed. */
+static PyObject *find_decided(Plan *plan, PyObject *source) {
+    PyObject *from = source_object(plan, source), *object, *group = NULL;
+    const Decided *decided;
+    if (plan->route.count == 0 || from == Py_None || (object = follow(&plan->route, from)) == NULL)
+        return NULL;
+    decided = decided_by(plan, object);
+    if (LIKELY(decided->by != NULL && REFERENT(decided->by) == object))
+        group = decided->group;
+    Py_DECREF(object);
+    return group;
+}
+
 /* The keys of a task, and the place of its group in the cache. 0: it has none, so it must be read in Python. */
 static int find_keys(const Plan *plan, PyObject *source, PyObject **keys, size_t *place) {
-    PyObject *from = plan->weak && Py_TYPE(source) != plan->held && PyWeakref_CheckRef(source) ? REFERENT(source) : source;
+    PyObject *from = source_object(plan, source);
     size_t hash = 0;
     int key, some = 0;
     if (from == Py_None)
@@ -363,16 +400,41 @@ static int read_path(Path *path, PyObject *names) {
     return 0;
 }
 
-/* plan(type, weak, path to the source, paths to the keys, how many say the route, path to the status or dict of them): from
- * now on labels are found here. */
+/* decide(object, group): tasks that have it are counted there, whatever else decides labels. */
+static PyObject *tally_decide(PyObject *op, PyObject *args) {
+    GroupCounts *self = (GroupCounts *)op;
+    PyObject *object, *group, *by;
+    Decided *decided, old;
+    if (!PyArg_ParseTuple(args, "OO", &object, &group))
+        return NULL;
+    if (Py_TYPE(group) != Py_TYPE(op)) {
+        PyErr_SetString(PyExc_TypeError, "a GroupCounts is expected");
+        return NULL;
+    }
+    if (self->plan == NULL)
+        Py_RETURN_NONE;
+    by = PyWeakref_NewRef(object, NULL);
+    if (by == NULL)
+        return NULL;
+    decided = decided_by(self->plan, object);
+    old = *decided;
+    Py_INCREF(group);
+    *decided = (Decided){by, group};
+    Py_XDECREF(old.by);
+    Py_XDECREF(old.group);
+    Py_RETURN_NONE;
+}
+
+/* plan(type, weak, path to the source, paths to the keys, how many say the route, path to the status or dict of them[, path
+ * to what may decide the label alone]): from now on labels are found here. */
 static PyObject *tally_plan(PyObject *op, PyObject *args) {
     GroupCounts *self = (GroupCounts *)op;
-    PyObject *type, *source, *keys, *status;
+    PyObject *type, *source, *keys, *status, *route = NULL;
     Plan *plan;
     int weak, routes, failed;
     Py_ssize_t index;
-    if (!PyArg_ParseTuple(args, "O!pO!O!iO", &PyType_Type, &type, &weak, &PyTuple_Type, &source, &PyTuple_Type, &keys, &routes,
-                          &status))
+    if (!PyArg_ParseTuple(args, "O!pO!O!iO|O!", &PyType_Type, &type, &weak, &PyTuple_Type, &source, &PyTuple_Type, &keys, &routes,
+                          &status, &PyTuple_Type, &route))
         return NULL;
     if (self->plan != NULL)
         Py_RETURN_NONE; /* another thread was first */
@@ -393,6 +455,8 @@ static PyObject *tally_plan(PyObject *op, PyObject *args) {
         plan->count = (int)index + 1;
         failed = read_path(&plan->keys[index], PyTuple_GetItem(keys, index)) < 0;
     }
+    if (route != NULL && !failed)
+        failed = read_path(&plan->route, route) < 0;
     self->plan = plan;
     if (failed) {
         drop_plan(self);
@@ -570,9 +634,13 @@ static PyObject *find_labelled(State *state, PyObject *record, GroupCounts *grou
     Plan *plan = group->plan;
     PyObject *keys[KEYS] = {NULL}, *labelled;
     size_t place = 0;
-    int readable = plan != NULL && extra != NULL && extra->source != NULL && extra->label == NULL &&
-                   (!plan->weak || PyWeakref_CheckRef(extra->source)) && find_keys(plan, extra->source, keys, &place);
-    labelled = readable ? find_known(plan, keys, place) : NULL;
+    int planned = plan != NULL && extra != NULL && extra->source != NULL && extra->label == NULL &&
+                  (!plan->weak || PyWeakref_CheckRef(extra->source)), readable;
+    labelled = planned ? find_decided(plan, extra->source) : NULL;
+    extra = FIELDS(record)->extra;
+    readable = labelled == NULL && planned && extra != NULL && extra->source != NULL && find_keys(plan, extra->source, keys, &place);
+    if (readable)
+        labelled = find_known(plan, keys, place);
     extra = FIELDS(record)->extra; /* to find the keys may run code of the program's */
     if (LIKELY(labelled != NULL)) {
         Py_INCREF(labelled);
@@ -690,7 +758,9 @@ int group_pass(State *state, PyObject *group, PyObject *source, PyObject *task, 
     size_t place;
     int failed = 0;
     if (source != NULL) {
-        counts = plan != NULL && find_keys(plan, source, keys, &place) ? (GroupCounts *)find_known(plan, keys, place) : NULL;
+        counts = plan == NULL ? NULL : (GroupCounts *)find_decided(plan, source);
+        if (UNLIKELY(counts == NULL) && plan != NULL && find_keys(plan, source, keys, &place))
+            counts = (GroupCounts *)find_known(plan, keys, place);
         Py_XINCREF((PyObject *)counts);
         drop_keys(keys, KEYS);
         if (counts == NULL)
@@ -954,6 +1024,7 @@ static PyMethodDef tally_methods[] = {
     {"add", tally_add, METH_VARARGS, "Counts an end: id, outcome, ended, age, ran, queued; NAN for what is not known."},
     {"histogram", tally_histogram, METH_O, "Buckets that hold something, and how much, in turn."},
     {"plan", tally_plan, METH_VARARGS, "Where the labels of its tasks are; see probes/labels/labels.py."},
+    {"decide", tally_decide, METH_VARARGS, "Counts tasks whose label an object decides in a group."},
     {"add_response", tally_add_response, METH_O, "Counts a response by its status."},
     {"slowest", tally_slowest, METH_NOARGS, "Id, age, end and outcome of the slowest."},
     {NULL},

@@ -243,6 +243,40 @@ async def request_of(app: Any, path: str) -> None:
     await asyncio.create_task(serve(scope, receive, send))
 
 
+async def aiohttp_web() -> None:
+    """Two methods of one resource, a route for all methods, a resource that takes no account of them, and no route."""
+    from aiohttp import ClientSession, web, web_urldispatcher
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=503 if request.method == "POST" else 200)
+
+    class Deaf(web_urldispatcher.PlainResource):
+        async def resolve(self, request: web.Request) -> Any:
+            found = self._match(request.rel_url.raw_path)
+            match = None if found is None else web_urldispatcher.UrlMappingMatchInfo(found, next(iter(self)))
+            return match, {"GET"}
+
+    app = web.Application()
+    app.router.add_get("/carts/{number}", answer)
+    app.router.add_post("/carts/{number}", answer)
+    app.router.add_route("*", "/any", answer)
+    deaf = Deaf("/deaf")
+    app.router.register_resource(deaf)
+    deaf.add_route("GET", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    async with ClientSession(f"http://127.0.0.1:{port}") as session:
+        for number in range(3):
+            for path in (f"/carts/{number}", "/any", "/deaf", f"/none/{number}"):
+                for method in ("GET", "POST", "HEAD"):
+                    async with session.request(method, path):
+                        pass
+    await runner.cleanup()
+
+
 async def opentelemetry() -> None:
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider

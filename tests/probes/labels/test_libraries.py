@@ -23,6 +23,7 @@ PARTS = (
     "litestar",
     "uvicorn_h11",
     "uvicorn_httptools",
+    "aiohttp_web",
     "opentelemetry",
     "broken",
 )
@@ -111,6 +112,23 @@ def test_responses_of_uvicorn(protocol: str, label: str, seen: Seen) -> None:
     seen.need(protocol)
     ended, failed, responses, errors = seen.ended["RequestResponseCycle.run_asgi", label]
     assert (ended, failed, responses, errors) == (6, 0, 6, 4)
+
+
+def test_requests_of_aiohttp(seen: Seen) -> None:
+    """Also where the methods of a resource share a route, and for as long as a route is known by its first request."""
+    seen.need("aiohttp_web")
+    expected = {
+        f"{method} {path}": 3 for path in ("/carts/{number}", "/any", "/deaf") for method in ("GET", "POST", "HEAD")
+    }
+    ended = seen.of("RequestHandler._handle_request")
+    assert {label: count for label, count in ended.items() if label in expected} == expected
+    assert {method: ended[f"{method} /none/*"] for method in ("GET", "POST", "HEAD")} == {
+        "GET": 3,
+        "POST": 3,
+        "HEAD": 3,
+    }
+    counts = seen.ended["RequestHandler._handle_request", "POST /carts/{number}"]
+    assert counts == [3, 0, 3, 3]
 
 
 def test_spans(seen: Seen) -> None:

@@ -32,10 +32,31 @@ int kind_of(State *state, PyObject *code) {
     return (int)number;
 }
 
+/* Whether a frame is that of the coroutine whose task runs in a step of its loop (`creator`, or NULL), so that nothing but
+ * the loop has called it. */
+static int is_called_by_loop(State *state, PyObject *clock, PyObject *creator, PyFrameObject *frame) {
+    PyObject *record = ((LoopClock *)clock)->inside > 0 ? ((LoopClock *)clock)->record : NULL, *coro, *owner;
+    if (creator == NULL || record == NULL || REFERENT(record) != creator || Py_TYPE(creator) != state->task_type ||
+        state->get_coro == NULL || PyFrame_GetGenerator == NULL)
+        return 0;
+    coro = state->get_coro(creator, NULL);
+    owner = PyFrame_GetGenerator(frame);
+    put_off();
+    Py_XDECREF(coro);
+    Py_XDECREF(owner);
+    return coro != NULL && owner == coro;
+}
+
 /* The creation site: the frame that called create_task, or the one that called that. 1: found; 0: look further. */
-static int find_site(State *state, Fields *fields, PyFrameObject *frame, int *outermost) {
+static int find_site(State *state, Fields *fields, PyObject *clock, PyObject *creator, PyFrameObject *frame, int *outermost) {
     PyObject *code = (PyObject *)PyFrame_GetCode(frame);
     int kind = kind_of(state, code), inner = kind;
+    if (kind > 0 && is_called_by_loop(state, clock, creator, frame)) {
+        /* The frame below is not asked for: the interpreter would have to make an object of it, in each turn of the loop. */
+        Py_DECREF(code);
+        *outermost = 1;
+        return 0;
+    }
     if (kind > 0) {
         PyFrameObject *back = PyFrame_GetBack(frame);
         Py_DECREF(code);
@@ -110,10 +131,12 @@ static int ask_for_site(State *state, Fields *fields, PyObject *coro, PyFrameObj
     return done ? 0 : -1;
 }
 
-/* The id of the record of the task that runs on a loop now, 0 for none. */
-static int64_t find_parent(State *state, PyObject *loop, PyObject *clock) {
+/* The id of the record of the task that runs on a loop now, 0 for none; and that task, borrowed, where it is known to be
+ * alive. */
+static int64_t find_parent(State *state, PyObject *loop, PyObject *clock, PyObject **running) {
     PyObject *creator, *record, *asked = NULL;
     int64_t number = 0;
+    *running = NULL;
     if (state->current_tasks != NULL)
         creator = PyDict_GetItemWithError(state->current_tasks, loop);
     else {
@@ -123,9 +146,10 @@ static int64_t find_parent(State *state, PyObject *loop, PyObject *clock) {
     }
     if (creator != NULL && creator != Py_None) {
         record = records_find(state->records, creator);
-        if (record != NULL && REFERENT(record) == creator)
+        if (record != NULL && REFERENT(record) == creator) {
             number = FIELDS(record)->id;
-        else {
+            *running = asked == NULL ? creator : NULL;
+        } else {
             Py_INCREF(creator);
             record = PyObject_CallFunctionObjArgs(state->adopt, creator, clock, NULL);
             Py_DECREF(creator);
@@ -155,13 +179,14 @@ static COLD int add_origin(State *state, PyObject *record, PyFrameObject *frame)
 /* Who made a task, and where. -1 with an error. */
 int find_birth(State *state, Fields *fields, PyObject *loop, PyObject *clock, PyObject *coro) {
     PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame();
+    PyObject *creator;
     int found, outermost = 0;
-    fields->parent = find_parent(state, loop, clock);
+    fields->parent = find_parent(state, loop, clock, &creator);
     if (PyErr_Occurred())
         return -1;
     if (frame == NULL || fields->code != NULL)
         return 0;
-    found = find_site(state, fields, frame, &outermost);
+    found = find_site(state, fields, clock, creator, frame, &outermost);
     return found < 0 || (found == 0 && ask_for_site(state, fields, coro, frame, outermost) < 0) ? -1 : 0;
 }
 

@@ -48,6 +48,8 @@ BEYOND int PyContext_Enter(PyObject *context);
 BEYOND int PyContext_Exit(PyObject *context);
 BEYOND PyTypeObject PyContext_Type;
 BEYOND PyTypeObject PyMethod_Type;
+/* To save work only. */
+BEYOND PyObject *PyFrame_GetGenerator(PyFrameObject *frame);
 /* For the step ring only, which does without where one is missing. */
 BEYOND PyObject *PyMethod_Function(PyObject *method);
 BEYOND PyObject *PyFunction_GetCode(PyObject *function);

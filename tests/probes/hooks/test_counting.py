@@ -229,17 +229,28 @@ def test_creation_sites_are_the_users_lines(tmp_path: Path, python: str) -> None
         async def on_connection(reader, writer):                                  # site connection
             await gate.wait()
 
+        import plumbing
+
         def from_callback():
             asyncio.create_task(child(), name="by callback")                      # site callback
 
         async def from_comprehension():
             return [asyncio.create_task(child()) for _ in range(2)]               # site comprehension
 
+        async def through():
+            return await plumbing.serve(child, "through plumbing")                # site through
+
+        async def within():
+            return await plumbing.serve(child, "within plumbing")                 # site within
+
         async def main():
             global gate
             gate = asyncio.Event()
             await told("ready")
-            keep = [asyncio.create_task(each(), name=each.__name__) for each in (
+            keep = [await asyncio.create_task(each) for each in (
+                plumbing.serve(child, "by plumbing"), plumbing.serve(None, "", within), through(),
+                plumbing.serve(child, "by plumbing again"))]
+            keep += [asyncio.create_task(each(), name=each.__name__) for each in (
                 by_create_task, by_gather, by_group, by_ensure, by_wait_for, by_as_completed, from_comprehension)]
             keep.append(helper(child()))
             asyncio.get_running_loop().call_soon(from_callback)
@@ -255,7 +266,13 @@ def test_creation_sites_are_the_users_lines(tmp_path: Path, python: str) -> None
     lines = {
         line.rpartition("# site ")[2]: number for number, line in enumerate(text.splitlines(), 1) if "# site " in line
     }
-    with Program(text, folder=tmp_path, python=python, settings={"expect": 10}) as program:
+    (tmp_path / "plumbing.py").write_text(
+        "import asyncio\n"
+        "async def serve(made, name, inner=None):\n"
+        "    return asyncio.create_task(made(), name=name) if inner is None else await inner()\n"
+    )
+    settings = {"expect": 10, "skip": "plumbing.py"}
+    with Program(text, folder=tmp_path, python=python, settings=settings) as program:
         program.expect("ready")
         with program.viewer(origins=10) as viewer:
             viewer.ticks(2)
@@ -272,6 +289,8 @@ def test_creation_sites_are_the_users_lines(tmp_path: Path, python: str) -> None
             missing = {key: number for key, number in expected.items() if number not in found}
             assert not missing, f"{missing} of {found}"
             assert found[lines["helper"]] == {"helper"}
+            for name in ("by plumbing", "by plumbing again"):  # only the loop called it
+                assert viewer.site(viewer.named(name)["site"])[2] == "child"
             assert found[lines["connection"]] == {"on_connection"}
             detail = viewer.details_of("by helper")
             origin = viewer.stack(detail["origin"])

@@ -87,7 +87,8 @@ def collect(connection: Connection, duration: float, past: bool = False, task: i
             if early_end.asked() and begun is not None:
                 duration = min(duration, now - begun)
             # Two more ticks: the last steps come with the next one, and their events with the one after.
-            if begun is not None and now - begun >= duration + 2.5 / RATE:
+            whole = not past or trace.is_whole or now - began > PATIENCE
+            if begun is not None and now - begun >= duration + 2.5 / RATE and whole:
                 break
             if not asked and begun is not None and now - begun >= duration - 1.5 / RATE:
                 asked = True

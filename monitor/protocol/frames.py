@@ -226,6 +226,7 @@ class Steps(Frame, frozen=True, kw_only=True, tag="steps"):
     from_: Int = msgspec.field(name="from")
     to: Int
     lost: Int = 0
+    left: Int = 0
     places: Places | None = None
     objects: list[tuple[Int, Int]] = []
     """Number and string of objects that tasks wait on; numbers come again after half a million."""

@@ -34,6 +34,9 @@ class Trace:
         self.counters: list[tuple[int, int, float, float | None]] = []
         """Time (µs), loop, lag (s) and utilization, once per tick."""
         self.pieces = 0
+        self.is_whole = False
+        """Whether all that the probe remembered has come: of the past the oldest comes first."""
+        self._ticks = 0
 
     def _place(self, number: int) -> Site | None:
         places = self._places
@@ -52,6 +55,9 @@ class Trace:
                 for row in frame.tasks:
                     self._name(row.id, row.name, self.store.tables.string(row.coro), None)
             case Tick():
+                if frame.probe is not None:
+                    self._ticks += 1
+                    self.is_whole = self.is_whole or (self._ticks > 1 and not self.pieces)  # nothing was remembered
                 for task in frame.tasks:  # many that end are not listed with their labels
                     if task.label:
                         self.timeline.life(task.id & 0xFFFFFFFF).label = self.store.tables.string(task.label)
@@ -62,6 +68,7 @@ class Trace:
 
     def _steps(self, frame: Steps) -> None:
         self.pieces += 1
+        self.is_whole = self.is_whole or frame.left == 0
         places = frame.places
         if places is not None:
             if places.from_ == 0:  # the first piece, or the ring was emptied
@@ -141,4 +148,5 @@ def of_recording(path: Path) -> Trace:
         state, rest = walk(recording, None, None)
         for frame in (*state, *rest):
             trace.take(frame)
+    trace.is_whole = True
     return trace

@@ -121,6 +121,7 @@ class Reader:
             "from": first,
             "to": after,
             "lost": lost,
+            "left": max(recording.trace_stats()[0] - after, 0),
             "places": {"from": self._told, "items": new},
             "objects": names,
             "events": b64encode(data).decode("ascii"),

@@ -33,6 +33,11 @@ def group_why_page(
         out.append(heading(first.partition(": ")[2][:1].upper() + first.partition(": ")[2][1:], cells))
         out += [line((part, "text")) for text in texts for part in wrapped(text, cells)]
         out.append(BLANK)
+    elif trace is not None and not trace.is_whole:
+        out += [
+            line(("No step of its tasks has been read yet; what the program remembers is being read.", "dim")),
+            BLANK,
+        ]
     else:
         out += [line(("None of its tasks has run since recording of steps began, and none is alive.", "dim")), BLANK]
     if waits is not None:

@@ -43,8 +43,8 @@ def _why_none(store: Store, number: int, trace: Trace | None) -> str:
     if task is not None and task.state_name == "running":
         first = task.steps == 0 and task.counted is None
         return f" yet: its {'first' if first else 'current'} step is still running"
-    if trace is None or not trace.pieces:
-        return " yet"  # the steps remembered are still on their way
+    if trace is None or not trace.is_whole:
+        return " yet: what the program remembers is still being read"
     return ": it has not run since recording began"
 
 

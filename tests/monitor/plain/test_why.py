@@ -154,3 +154,20 @@ def test_a_missing_extra_is_not_the_status_of_something_found_bad(monkeypatch, t
     ):
         with pytest.raises(UsageError, match="pip install 'looptop"):
             what()
+
+
+def test_what_a_program_remembers_is_whole_when_nothing_is_left() -> None:
+    def piece(left: int) -> frames.Steps:
+        return frames.Steps(offset=0, from_=0, to=0, left=left)
+
+    tick = frames.Tick(at=1, probe=frames.Probe())
+    busy, resting = Trace(), Trace()
+    for frame, whole in ((tick, False), (piece(9000), False), (tick, False), (tick, False), (piece(0), True)):
+        busy.take(frame)
+        assert busy.is_whole == whole
+    busy.take(piece(100))
+    assert busy.is_whole, "those are new ones"
+    resting.take(tick)
+    assert not resting.is_whole, "pieces come after the first tick"
+    resting.take(tick)
+    assert resting.is_whole

@@ -69,7 +69,7 @@ async def test_w_explains_a_task_from_the_list_and_its_page() -> None:
         ("running", 0, START, 0, " yet: its current step is still running."),
         ("waiting", 0, None, 1, ": it has not run since recording began."),
         (None, 0, None, 1, ": it has not run since recording began."),
-        ("waiting", 0, None, 0, " yet."),
+        ("waiting", 0, None, 0, " yet: what the program remembers is still being read."),
     ],
 )
 def test_a_task_that_runs_its_first_step_is_not_said_to_have_run_never(
@@ -81,7 +81,7 @@ def test_a_task_that_runs_its_first_step_is_not_said_to_have_run_never(
         store.apply(frames.Static(tasks=[TaskStaticRow(7, "Task-7", 0, 1, START, counted, 0, 0, 0)]))
         store.apply(tick(1, tasks=[TaskRow(7, STATE[state], ran, 300_000, 0, 300_000)], sites=[], waits=[]))
     trace = Trace(store)
-    trace.pieces = pieces
+    trace.pieces, trace.is_whole = pieces, bool(pieces)
     text = "".join(part for line in why_page(store, 7, "#7 serve()", None, trace, 100) for part, _ in line.parts)
     assert f"No step of this task is recorded{said}" in text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import struct
 from itertools import pairwise
 from pathlib import Path
@@ -217,6 +218,9 @@ def test_what_was_overwritten_before_it_was_read_is_counted(tmp_path: Path) -> N
             program.expect("over")
             viewer.until(lambda: frames(viewer)[-1]["to"] > number, "the last event")
             lost = sum(frame["lost"] for frame in frames(viewer))
+            for frame, following in itertools.pairwise(frames(viewer)):  # what was left has come, or was overwritten
+                assert frame["to"] + frame["left"] <= following["to"] + following["left"]
+                assert frame["left"] <= following["to"] - frame["to"] + following["left"]
             got = sum(len(base64.b64decode(frame["events"])) // 20 for frame in frames(viewer))
             first = frames(viewer)[0]["from"]
             assert got + lost == frames(viewer)[-1]["to"] - first + frames(viewer)[0]["lost"]

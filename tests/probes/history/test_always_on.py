@@ -149,6 +149,7 @@ def test_nothing_is_remembered_when_that_is_switched_off(tmp_path: Path) -> None
         program.expect("ready")
         program.say()
         program.expect("False 0 ")
+        wait_until(lambda: program.err, "the reason why there is no black box")
         assert program.stderr == "looptop: no black box: history is off"
         with program.viewer(history=True) as viewer:
             assert "history" not in viewer.first["capabilities"]

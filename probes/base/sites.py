@@ -10,6 +10,7 @@ import os
 import sys
 from asyncio import base_events
 from itertools import pairwise
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -286,4 +287,23 @@ class Tables:
 
 def python_paths() -> dict[str, list[str]]:
     """The folders of the standard library and of installed packages, so that viewers can shorten paths."""
-    return {"stdlib": [_stdlib], "path": [entry for entry in sys.path if entry][:20]}
+    found = [*_folder_to_come(), *(entry for entry in sys.path if entry)]
+    return {"stdlib": [_stdlib], "path": found[:20]}
+
+
+def _folder_to_come() -> list[str]:
+    """The folder that Python puts at the beginning of `sys.path` when it is about to run a script or module: a probe
+    that is there before, and opens a black box, does not see it yet (pymain_run_python in Modules/main.c)."""
+    program = sys.modules.get("__main__")
+    words = list(getattr(sys, "argv", ()))
+    if type(program) is not ModuleType or "__file__" in vars(program) or sys.flags.safe_path or not words[:1]:
+        return []
+    try:
+        if words[0] == "-m":
+            return [os.getcwd()]
+        if words[0] in ("", "-c"):
+            return []
+        path = os.path.realpath(words[0])
+        return [path if os.path.isdir(path) else os.path.dirname(path)]
+    except (OSError, ValueError, TypeError):
+        return []

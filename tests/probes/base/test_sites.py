@@ -2,11 +2,16 @@
 
 import gc
 import os
+import subprocess
+import sys
 import weakref
+from pathlib import Path
 
 import pytest
 
 from probes.base import sites
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_program_that_makes_code_under_ever_new_names_is_remembered_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,3 +91,24 @@ def test_the_line_that_multiprocessing_starts_a_process_with_is_nobodys(monkeypa
     monkeypatch.setattr(sites, "_launched", True)
     assert sites.blamed(stack) == files.index(server)
     assert sites._Files()["<string>"] == sites.PLUMBING
+
+
+@pytest.mark.parametrize(
+    "arguments", [["folder/script.py"], ["-m", "folder.script"], ["folder"], ["-c", "import folder.script"]]
+)
+def test_the_folder_of_a_program_is_known_before_it_begins(tmp_path: Path, arguments: list[str]) -> None:
+    """A box is opened then, and its paths would be shown longer than those that a viewer gets later."""
+    say = f"import sys; sys.path.append({str(ROOT)!r})\nfrom probes.base import sites\nprint(sites.python_paths()['path'][0])\n"
+    for name in ("early/sitecustomize.py", "folder/script.py", "folder/__main__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(say)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": "early"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    early, late = done.stdout.split()
+    assert early == late

@@ -85,7 +85,7 @@ def _open(box: Box, path: Path, as_json: bool, via: str | None) -> int:
     from monitor.recording.reader import store_at
 
     store = store_at(path)
-    for line in (plain.summary(box), *plain.last_calls(store)):
+    for line in (plain.summary(box), *plain.last_calls(store), *plain.left_out(store)):
         say(line)
     say(f"{decision.reason}: printing a table instead")
     return print_seen(recorded_tasks(store, TaskOptions()), as_json=False)

@@ -76,7 +76,7 @@ def last_object(box: Box, store: Store, things: Iterable[Object], findings: Find
         "failures": failures[-LAST:],
         "findings": seen.found,
         "history": objects.history_objects(store),
-        "notes": seen.notes,
+        "notes": [*left_out(store), *seen.notes],
     }
 
 
@@ -103,6 +103,14 @@ def last_calls(store: Store) -> list[str]:
             where = "a call that was not caught" if line is None else site_text(line, store)
             lines.append(f"loop {loop.id} was blocked for {fmt.duration(loop.blocked)} by then, in {where}")
     return lines
+
+
+def left_out(store: Store) -> list[str]:
+    """Say how many tasks are known if a box had no room for many of them."""
+    if not store.lacks_tasks:
+        return []
+    alive = fmt.of_many(store.probe.tasks, "task")
+    return [f"only {len(store.tasks):,} of {alive} fitted into the black box (a larger LOOPTOP_BOX holds more)"]
 
 
 def summary(box: Box) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from monitor.protocol.rows import SiteRow
 
 MOST_LOOPS = 5000
+NEARLY_ALL = 0.9
+"""Share of a program's tasks from which on they count as known: some are born and end between two ticks."""
 FEW = 8
 """A sparkline with at most so many values is extended by the past."""
 
@@ -95,6 +97,11 @@ class Store(State):
         from monitor.store import keyframe
 
         return keyframe.encode(self, history)
+
+    @property
+    def lacks_tasks(self) -> bool:
+        """Whether many tasks of the program are not known: they are to come, or a black box had no room for them."""
+        return len(self.tasks) < NEARLY_ALL * self.probe.tasks
 
     def steps_per_s(self) -> float | None:
         """Steps per second of all loops together."""

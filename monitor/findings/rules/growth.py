@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 _NEAR = 0.5
 """Share of a threshold above which a finding is kept."""
 _MIB = 1 << 20
-_ALL = 0.9
-"""Share of its tasks that a program's probe must have sent."""
-
-
-def _are_missing(store: Store) -> bool:
-    """Whether tasks are to come that are not new, which would look like growth: the first ones, or those for which a
-    black box had no room before they changed."""
-    return bool(store.left) or len(store.tasks) < _ALL * store.probe.tasks
 
 
 @dataclass(slots=True)
@@ -45,7 +37,7 @@ class Tasks:
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """Yields one observation per site."""
-        if _are_missing(store):
+        if store.left or store.lacks_tasks:  # those that are to come are not new
             return
         if store.now - self._looked >= SECOND:
             self._looked = store.now
@@ -107,7 +99,7 @@ class SlowTasks:
 
     def __call__(self, store: Store, thresholds: Thresholds) -> Iterator[Observation]:
         """Yields one observation per site; evaluated every ten seconds, since all tasks are looked at."""
-        if _are_missing(store):
+        if store.left or store.lacks_tasks:  # those that are to come are not new
             return
         if abs(store.now - self._looked) >= _EVERY:
             self._looked = store.now

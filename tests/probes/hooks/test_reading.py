@@ -335,11 +335,15 @@ ABANDONS = """
         while True:
             await asyncio.get_running_loop().run_in_executor(None, job, Guard("argument of a job"))
 
+    def told():
+        its_own.add(threading.get_ident())  # it may be this thread that drops a job that was cancelled
+        input()
+
     async def work():
         each = (asks, abandons, abandons_async_generators, drops_locks, spawns)
         tasks = [asyncio.create_task(one()) for one in each for _ in range(10)]
         print("ready", flush=True)
-        await asyncio.to_thread(input)
+        await asyncio.to_thread(told)
         for task in tasks: task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -116,9 +116,6 @@ READERS = """
     from probes.sampling.sampler import Changes, Sampler
     from probes.trace.ring import Reader
 
-    # The sampler takes changed records when it is due, and keeps what ended until that is full: not while one counts.
-    Sampler.collect = lambda self: Changes()
-
     known = {}
     loop = asyncio.new_event_loop()  # one for all: the history of each is kept for a while
 
@@ -183,6 +180,8 @@ READERS = """
 
     resting, table = [], install.new_table()
     loop.run_until_complete(rest())
+    # The sampler takes changed records when it is due, and keeps what ended until that is full: not while one counts.
+    Sampler.sample = lambda self: Changes()
 
     def walked():
         for _ in range(10):

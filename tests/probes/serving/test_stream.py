@@ -600,6 +600,8 @@ def test_loops_that_are_over_leave_nothing(tmp_path: Path) -> None:
         before = kept()
         before["Gil._clocks"] = -5  # no more than those of the threads that are there to stay
         before["History._by_loop"] = 32  # it keeps the figures of as many loops, ended or not
+        for name in before:
+            before[name] += 20 * name.startswith("Tables.")  # lines, of which a busy machine shows more; 40 loops follow
 
         def check():
             until = time.monotonic() + 45

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from monitor import formatting as fmt
@@ -310,7 +312,7 @@ def _most(sums: dict[str, int]) -> list[tuple[str, int]]:
 
 def _path_text(reason: Reason) -> str:
     least = reason.age // 100
-    steps: list[str] = []
+    found: list[tuple[str, int]] = []
     for piece in reason.path:
         if piece.end - piece.start < least:
             continue
@@ -321,8 +323,11 @@ def _path_text(reason: Reason) -> str:
             text += f" on {piece.text or 'something'}"
         elif piece.kind == "unknown":
             text += " (unknown)"
-        text += f" {duration(piece.end - piece.start)}"
-        steps.append(text)
+        found.append((text, piece.end - piece.start))
+    steps = []
+    for text, alike in groupby(found, key=itemgetter(0)):
+        times = [took for _, took in alike]
+        steps.append(f"{text} {duration(sum(times))}" + (f" ({len(times)} times)" if len(times) > 1 else ""))
     if len(steps) > 12:
         steps[11:] = [f"{len(steps) - 11} more"]
     return " → ".join(steps)

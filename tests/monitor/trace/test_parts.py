@@ -367,6 +367,19 @@ def test_the_text_names_each_line_once():
     assert text[-1].strip().startswith("R.")
 
 
+def test_the_path_tells_what_repeats_once():
+    ring = Ring()
+    ring.born(1, 0, site=HANDLER)
+    ring.run(Kind.STEP_BORN, 0, 0, 0.05, 1, 1)
+    for due in (10, 20, 30, 40):
+        ring.wait(1, due, SLEEP, HANDLER, STATE)
+        ring.run(Kind.STEP_TIMER, due, due, due + 0.05, 1)
+    ring.end(1, 40.05)
+    timeline = ring.timeline()
+    text = text_of(explain(timeline, timeline.lives[1]))
+    assert "  critical path: #1 handler() on sleep 39.8 ms (4 times)" in text
+
+
 def test_durations_have_three_digits_also_just_below_the_next_unit():
     found = [duration(ns) for ns in (0, 120, 9_100_000, 999_400_000, 999_700_000, 1_000_000_000, 72_000_000_000)]
     assert found == ["0 s", "120 ns", "9.10 ms", "999 ms", "1.00 s", "1.00 s", "72.0 s"]

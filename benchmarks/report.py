@@ -112,7 +112,8 @@ garbage (up to 3), and encoding a frame (0.5). No arrival started a full collect
 one of them: `python -m benchmarks.arrival` measures that, as worst delay and 99.9 % of each arrival. On two cores with
 nothing else to do, the worst of ten arrivals was 10.3, 9.3 and 4.8 ms at 20,000 tasks (8.8 without a viewer), and 13.3,
 13.3 and 5.6 at 100,000 (4.2): 5 ms more, which is the target, is met by all three at 20,000 and by the dashboard at
-100,000. A probe that has to be put in first (`looptop attach PID`) makes the program wait for 2 to 6 ms.
+100,000. With one core kept busy by another process it was 12.0, 7.0 and 5.8 (5.1), and 7.1, 7.7 and 9.7 (6.0). A probe
+that has to be put in first (`looptop attach PID`) makes the program wait for 2 to 6 ms.
 
 **History off, no viewer.** Steps, callbacks, queue and streams run none of the probe's code: the step hooks are
 removed, and instruction counts equal those of a program without a probe within 0.3 %. Ratios above 1.00 there come

@@ -33,8 +33,7 @@ class Turns:
 
     def give(self) -> None:
         """Sleeps, if this thread has worked for SLICE seconds since it last slept here. Hold nothing of the program."""
-        now = monotonic()
-        if now - self._since >= SLICE:
+        if self.due():
             sleep(PAUSE)
             self._since = monotonic()
 

@@ -89,15 +89,8 @@ def _print_each(
     together: Callable[[dict[int, Result], int, bool], Sequence[str]] | None = None,
 ) -> int:
     """Ask each process through a connection of its own."""
-    from monitor.fleet.each import each
-
     there = members.scan()
-    with early_end.possible():
-        if isinstance(connect, Connector):
-            entering = connect.entering
-            found = each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: entering(one.target))
-        else:
-            found = each(there, lambda one: ask(connect(one.target)), takes)
+    found = _ask_each(there, connect, ask, takes)
     return _print(there, found, as_json, thing, lines, together)
 
 
@@ -105,15 +98,27 @@ def answers(
     members: Members, connect: Connector, ask: Callable[[Connection], Result], takes: float
 ) -> tuple[list[Member], dict[int, Result]]:
     """Ask each process; return those that answered, and the answers by slot. Raises ConnectError if none did."""
-    from monitor.fleet.each import each
-
     there = members.scan()
-    with early_end.possible():
-        found = each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: connect.entering(one.target))
-    answered = _answered(there, found)
+    answered = _answered(there, _ask_each(there, connect, ask, takes))
     if not answered:
         raise ConnectError("no process of the set answered", "looptop ps lists what runs here")
     return [member for member in there if member.worker in answered], answered
+
+
+def _ask_each(
+    there: Sequence[Member],
+    connect: Connector | Callable[[str], Connection],
+    ask: Callable[[Connection], Result],
+    takes: float,
+) -> dict[int, Result | LooptopError]:
+    """The answers by slot, or why there is none. Ctrl-C ends the asking early."""
+    from monitor.fleet.each import each
+
+    with early_end.possible():
+        if isinstance(connect, Connector):
+            entering = connect.entering
+            return each(there, lambda one: ask(connect.first(one.target)), takes, lambda one: entering(one.target))
+        return each(there, lambda one: ask(connect(one.target)), takes)
 
 
 def _answered(there: Sequence[Member | Part], found: dict[int, Result | LooptopError]) -> dict[int, Result]:

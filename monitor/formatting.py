@@ -79,6 +79,11 @@ def several(number: int, what: str, most: str | None = None) -> str:
     return f"{count(number)} {what if number == 1 else most or what + 's'}"
 
 
+def only_in(a: object, b: object) -> str:
+    """The mark of what only one of two recordings has: `(only in B)`; empty if both have it."""
+    return "" if a and b else f"(only in {'A' if a else 'B'})"
+
+
 def of_many(number: int, what: str, most: str | None = None) -> str:
     """As `several`, with the whole number: `1 step`, `12,345 steps`."""
     return f"{number:,} {what if number == 1 else most or what + 's'}"

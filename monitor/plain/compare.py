@@ -168,7 +168,7 @@ def comparison_lines(found: Comparison, width: int, colour: bool, frames: Sequen
     if grown:
         frame_headings: list[Heading[Change]] = [
             Heading("", lambda row: _mark(*row.own, 0.01)),
-            Heading("On the loop, by function", lambda row: _frame_text(row)),
+            Heading("On the loop, by function", _frame_text),
             Heading("Itself A", lambda row: fmt.percent(row.own[0]), right=True),
             Heading("B", lambda row: fmt.percent(row.own[1]), right=True),
             Heading("In all A", lambda row: fmt.percent(row.total[0]), right=True),
@@ -212,7 +212,8 @@ def _slower(group: Group) -> str:
 
 
 def _only(group: Group) -> str:
-    return "" if group.a and group.b else f" (only in {'B' if group.a is None else 'A'})"
+    mark = fmt.only_in(group.a, group.b)
+    return f" {mark}" if mark else ""
 
 
 def _moved(a: Place | None, b: Place | None) -> str:
@@ -221,7 +222,7 @@ def _moved(a: Place | None, b: Place | None) -> str:
         return f"{b} (A: line {a.line})"
     if a is not None and b is not None:
         return str(place)
-    mark = f" (only in {'B' if a is None else 'A'})"
+    mark = f" {fmt.only_in(a is not None, b is not None)}"
     text = str(place)
     return (text if len(text + mark) <= WIDEST else f"{text[: WIDEST - len(mark) - 1]}…") + mark
 
@@ -237,7 +238,7 @@ def _site_text(site: Site) -> str:
 
 def _frame_text(change: Change) -> str:
     text = f"{change.site.function} {fmt.place(change.site.file, None)}"
-    return text if all(change.total) else f"{text} (only in {'A' if change.total[0] else 'B'})"
+    return f"{text} {fmt.only_in(*change.total)}".rstrip()
 
 
 def _slow(slow: Slow) -> str:

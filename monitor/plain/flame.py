@@ -167,7 +167,8 @@ def _place(file: str, line: int) -> str:
 
 
 def _only(before: float, after: float) -> str:
-    return "" if before and after else f"  (only in {'A' if before else 'B'})"
+    mark = fmt.only_in(before, after)
+    return f"  {mark}" if mark else ""
 
 
 def _signed(share: float) -> str:

@@ -50,18 +50,12 @@ class Profile:
 class NoSamplesError(UsageError):
     """A recording has no samples of the kind asked for. `sampled`: although it was made with --flame."""
 
-    sampled = False
-
-
-def _nothing(path: Path, sampled: bool) -> NoSamplesError:
-    if sampled:
-        error = NoSamplesError(f"{path} has no samples of that kind", "no task ran or waited long enough to be sampled")
-    else:
-        error = NoSamplesError(
-            f"{path} has no samples for a flame graph", "record with --flame; black box: set box_flame"
-        )
-    error.sampled = sampled
-    return error
+    def __init__(self, path: Path, *, sampled: bool) -> None:
+        what, why = "for a flame graph", "record with --flame; black box: set box_flame"
+        if sampled:
+            what, why = "of that kind", "no task ran or waited long enough to be sampled"
+        super().__init__(f"{path} has no samples {what}", why)
+        self.sampled = sampled
 
 
 class Collector:
@@ -132,7 +126,7 @@ def from_recording(path: Path, kind: str = ON_LOOP, *, begin: int = 0, end: int 
     if not len(profile.stacks) and kind == ON_LOOP and len(found.slow):
         profile = Profile(SLOW, found.slow, notes=["no samples were recorded: these are the stacks of slow callbacks"])
     if not len(profile.stacks):
-        raise _nothing(path, sampled=found.samples.since is not None)
+        raise NoSamplesError(path, sampled=found.samples.since is not None)
     profile.notes += problems
     return profile
 
@@ -170,7 +164,7 @@ def from_recorded_set(recorded: RecordedSet, kind: str = ON_LOOP, *, begin: int 
         except UsageError:
             continue
     if not found:
-        raise _nothing(recorded.path, sampled)
+        raise NoSamplesError(recorded.path, sampled=sampled)
     return merged(kind, found)
 
 

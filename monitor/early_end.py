@@ -19,7 +19,7 @@ def asked() -> bool:
 
 
 def forget() -> None:
-    """Begin another command."""
+    """Forget an earlier Ctrl-C, since another command begins in this process."""
     _asked.clear()
 
 

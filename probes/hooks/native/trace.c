@@ -433,31 +433,25 @@ void trace_callback(State *state, LoopClock *clock, PyObject *callback, double r
                loop_of(clock), from, units(ended) - from, ready != 0.0 ? from - units(ready) : NOT_KNOWN, number, waker);
 }
 
-/* A task was made. */
-void trace_born(State *state, Fields *fields, PyObject *coro) {
+/* The birth of a task. `lived`: in the bits above both places, how long, plus 1; 0: that comes later. */
+static void append_birth(State *state, Fields *fields, PyObject *coro, uint64_t lived) {
     PyObject *code = Py_TYPE(coro) == &PyCoro_Type ? code_of(state, coro) : NULL;
     uint32_t made = place_of(state->ring, fields->code, fields->lasti), name = place_of(state->ring, code, -1);
     if (code == NULL)
         put_off();
     Py_XDECREF(code);
     append(state->ring, TRACE_BORN, fields->loop == NULL ? 15 : loop_of((LoopClock *)fields->loop), units(fields->born),
-           made, name, (uint32_t)fields->id, (uint32_t)fields->parent);
+           made | ((uint32_t)lived << PLACE_BITS & ABOVE_PLACE), name | (uint32_t)(lived >> LIFE_BITS) << PLACE_BITS,
+           (uint32_t)fields->id, (uint32_t)fields->parent);
 }
 
-/* A task that came to a result in its first step: its birth, and in the bits above both places how long it lived, plus 1. */
+/* A task was made. */
+void trace_born(State *state, Fields *fields, PyObject *coro) { append_birth(state, fields, coro, 0); }
+
+/* A task that came to a result in its first step. */
 void trace_passed(State *state, Fields *fields, PyObject *coro) {
-    uint64_t from = units(fields->born), lived = units(fields->ended) - from + 1;
-    PyObject *code = Py_TYPE(coro) == &PyCoro_Type ? code_of(state, coro) : NULL;
-    uint32_t made = place_of(state->ring, fields->code, fields->lasti), name = place_of(state->ring, code, -1);
-    if (code == NULL)
-        put_off();
-    Py_XDECREF(code);
-    if (LIKELY(lived < LONGEST_PASSED)) {
-        made |= (uint32_t)lived << PLACE_BITS & ABOVE_PLACE;
-        name |= (uint32_t)(lived >> LIFE_BITS) << PLACE_BITS;
-    }
-    append(state->ring, TRACE_BORN, loop_of((LoopClock *)fields->loop), from, made, name, (uint32_t)fields->id,
-           (uint32_t)fields->parent);
+    uint64_t lived = units(fields->ended) - units(fields->born) + 1;
+    append_birth(state, fields, coro, LIKELY(lived < LONGEST_PASSED) ? lived : 0);
     if (UNLIKELY(lived >= LONGEST_PASSED))
         trace_end(state, fields);
 }

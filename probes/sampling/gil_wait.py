@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
+from math import inf
 from time import clock_gettime, monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,9 +90,14 @@ class Wait:
         self.seconds = 0.0
         self.holders: dict[tuple[int, int], Holder] = {}
 
-    def most(self) -> Holder | None:
-        """The line at which it was held longest."""
-        return max(self.holders.values(), key=lambda holder: holder.seconds, default=None)
+
+class Waited(NamedTuple):
+    """A wait for the GIL as it is known at one moment: the watchdog goes on booking, this does not change."""
+
+    seconds: float
+    threads: int  # how many others held it
+    stack: Stack  # at the line at which it was held longest; empty: not seen
+    longest: int  # identity of the thread that held it longest at that line
 
 
 class Gil:
@@ -150,7 +156,7 @@ class Gil:
 
     def over(
         self, record: LoopRecord, started: float, spent: Spent, moment: Moment | None, *, late: bool
-    ) -> Wait | None:
+    ) -> Waited | None:
         """The wait of a callback that has just ended. `late`: the watchdog got no turn for long."""
         wait = self._waits.get(record.id)
         if wait is None or wait.started != started:
@@ -158,13 +164,12 @@ class Gil:
         asleep = spent.asleep - wait.asleep
         if moment is not None and asleep >= LEAST and wait.state != BLOCKED:
             self._book_by_turns(wait, record, moment, spent, SHARE_UNSEEN if late else None)
-        wait.seconds = min(wait.seconds, max(spent.asleep, 0.0))
-        return wait if wait.seconds else None
+        return _known(wait, max(spent.asleep, 0.0))
 
-    def so_far(self, record: LoopRecord, started: float) -> Wait | None:
+    def so_far(self, record: LoopRecord, started: float) -> Waited | None:
         """The wait so far of a running callback."""
         wait = self._waits.get(record.id)
-        return wait if wait is not None and wait.started == started and wait.seconds else None
+        return _known(wait) if wait is not None and wait.started == started else None
 
     def rest(self) -> None:
         """Drops the clocks of threads that may have ended meanwhile: all loops rest, and nobody watches."""
@@ -266,18 +271,31 @@ class Gil:
         return GIL if self._range[0] <= int(words[1], 16) < self._range[1] else BLOCKED
 
 
-def facts(wait: Wait | None, tables: Tables) -> dict[str, Any]:
+def _known(wait: Wait, most: float = inf) -> Waited | None:
+    """A wait as it is now, of at most so many seconds; None if there was none."""
+    seconds = min(wait.seconds, most)
+    if not seconds:
+        return None
+    holders = list(wait.holders.values())  # list() and dict() of them: not interrupted by the thread that books
+    longest = max(holders, key=lambda holder: holder.seconds, default=None)
+    if longest is None:
+        return Waited(seconds, 0, (), 0)
+    at_line = dict(longest.threads)
+    threads = {ident for holder in holders for ident in list(holder.threads)}
+    return Waited(seconds, len(threads), longest.stack, max(at_line, key=at_line.__getitem__, default=0))
+
+
+def facts(waited: Waited | None, tables: Tables) -> dict[str, Any]:
     """A wait in the protocol's format; empty if there was none."""
-    if wait is None:
+    if waited is None:
         return {}
-    found: dict[str, Any] = {"gil": round(wait.seconds * 1e6), "held_by": None}
-    holder = wait.most()
-    if holder is not None:
+    found: dict[str, Any] = {"gil": round(waited.seconds * 1e6), "held_by": None}
+    if waited.stack:
         found["held_by"] = {
-            "thread": _name(max(holder.threads, key=lambda ident: holder.threads[ident])),
-            "threads": len({ident for each in wait.holders.values() for ident in each.threads}),
-            "stack": [tables.site(code, line) for code, line in holder.stack],
-            "blame": sites.blamed(list(holder.stack)),
+            "thread": _name(waited.longest),
+            "threads": waited.threads,
+            "stack": [tables.site(code, line) for code, line in waited.stack],
+            "blame": sites.blamed(list(waited.stack)),
         }
     return found
 

@@ -10,7 +10,7 @@ from . import gc_pauses, page_faults
 if TYPE_CHECKING:
     from ..hooks.records import LoopRecord
     from .callback_stack import Stack
-    from .gil_wait import Wait
+    from .gil_wait import Waited
 
 
 class SlowCallback:
@@ -54,7 +54,7 @@ class SlowCallback:
         self.throttled = 0.0  # of that: the CPU quota was used up
         self.faults = 0  # page faults that memory answered
         self.asleep = 0.0  # part of the duration spent asleep in the kernel, waits for the GIL included
-        self.waited: Wait | None = None  # its wait for the GIL
+        self.waited: Waited | None = None  # its wait for the GIL
         self.label: str | None = None  # of its task, as far as it is known
         self.at_least = False  # True: it began before the hooks were installed
 

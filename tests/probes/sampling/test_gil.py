@@ -1,12 +1,20 @@
 """A callback that waits for the GIL is told apart from one that blocks, and who had it is named."""
 
+import asyncio
 import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from watched import Program, Viewer
+
+from probes.base.sites import Tables
+from probes.hooks.records import LoopRecord
+from probes.sampling import gil_wait
+from probes.sampling.cpu_wait import Spent
 
 PROGRAM = """
 import asyncio, re, sys, threading, time
@@ -150,3 +158,29 @@ def test_static_data_has_the_runtime_on_each_python(tmp_path: Path) -> None:
 
     begin, end = static_data()
     assert begin <= ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime")) < end
+
+
+@needs_kernel
+def test_a_finished_callback_keeps_what_it_waited() -> None:
+    """The watchdog may be amid a look, with readings from after the callback, when the callback ends."""
+    gil = gil_wait.Gil(lambda lines, _: tuple(lines))
+    loop = asyncio.new_event_loop()
+    record = LoopRecord(loop, 1, "asyncio", True)
+    loop.close()
+    ident = threading.get_ident()
+    gil._clocks = {ident: time.pthread_getcpuclockid(ident)}
+    code = test_a_finished_callback_keeps_what_it_waited.__code__
+    began = time.monotonic() - 1.0
+    gil._moments.append(gil_wait.Moment(began - 0.1, {ident: time.thread_time() - 10.0}, None))
+    moment = gil_wait.Moment(time.monotonic(), {}, {ident: [(code, code.co_firstlineno)]})
+    gil.sample(moment, [(record, began, Spent(0.1, 0.0, 0.4, 80), gil_wait.GIL)], late=False)
+    gil._waits[record.id].seconds = 0.9  # both threads book the same sleep
+    over = gil.over(record, began, Spent(0.2, 0.1, 0.5, 100), moment, late=False)
+    assert over is not None and over.seconds == 0.5 and over.threads == 1 and over.longest == ident
+    kept = gil_wait.facts(over, Tables())
+    wait = gil._waits[record.id]
+    wait.at, wait.ran = began, {ident: -10.0}  # others ran meanwhile
+    gil.sample(moment, [(record, began, Spent(0.2, 0.1, 0.9, 180), gil_wait.GIL)], late=False)
+    later = gil.so_far(record, began)
+    assert later is not None and later.seconds > 0.5
+    assert gil_wait.facts(over, Tables()) == kept

@@ -1,4 +1,4 @@
-"""The link to another machine or container: a command that runs there, and channels through its stdin and stdout."""
+"""The link to another machine or container: requests, and connections as channels through stdin and stdout."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import json
 import os
 import queue
 import select
-import signal
 import socket
-import subprocess
 import threading
 import time
 import zlib
@@ -18,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from monitor.errors import ConnectError, LooptopError, Unreachable
-from monitor.remote import place, sent
-from monitor.remote.answers import Answer, Hello, decoded, error_of, last_line, members_of, status_text
+from monitor.remote import sent
+from monitor.remote.answers import Answer, Hello, decoded, error_of, last_line, members_of
+from monitor.remote.command import FAREWELL, LAST_BYTES, Command
 from monitor.remote.relay import ASK, CLOSE, CREDIT, DATA, FROM_THERE, HEADER, PIECE, PING, SAY, WINDOW, Frames
 
 if TYPE_CHECKING:
@@ -38,9 +37,6 @@ MOST_ANSWERS = 10
 """Answers of a channel that nobody has read yet, above which the other side is not looptop's."""
 MOST_OUTGOING = 1 << 20
 """Bytes that wait to be sent, above which nothing more is read of what connections send."""
-LAST_LINES = 4096
-FAREWELL = 1.0
-"""Seconds for the command to end when its stdin closes."""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -79,7 +75,7 @@ class Link:
         self._reason: LooptopError | None = None
         self._marker = b"looptop-" + os.urandom(8).hex().encode("ascii") + b"\n"
         bundle = sent.bundle(self._marker.decode("ascii"))
-        self._process = _spawn([*place.words(command), *sent.options(len(bundle))], alone)
+        self._process = Command(command, len(bundle), alone)
         self._outgoing = bytearray(bundle)
         first = _Channel()
         self._channels: dict[int, _Channel] = {0: first}
@@ -89,7 +85,6 @@ class Link:
         self._kept = False
         self._noise: bytearray | None = bytearray()
         self._frames = Frames(FROM_THERE)
-        self._errors = bytearray()
         self._received_at = self._pinged = 0.0
         self._poll = select.poll()
         self._closing = False
@@ -189,7 +184,7 @@ class Link:
         try:
             answer = channel.answers.get(timeout=timeout)
         except queue.Empty:
-            raise Unreachable(f"{self.command} {text}", self._last_error() or self._why_silent()) from None
+            raise Unreachable(f"{self.command} {text}", self._process.last_error() or self._why_silent()) from None
         if isinstance(answer, LooptopError):
             raise answer
         error = decoded(answer, Answer, self.command).error if b'"error"' in answer[:10] else None
@@ -238,18 +233,13 @@ class Link:
 
     def _pump(self) -> None:
         process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            os.set_blocking(pipe.fileno(), False)
         poll = self._poll
-        for handle in (process.stdout.fileno(), process.stderr.fileno(), self._wake_read.fileno()):
+        for handle in (process.stdout, process.stderr, self._wake_read.fileno()):
             poll.register(handle, select.POLLIN)
         work = {
-            process.stdin.fileno(): self._write,
-            process.stdout.fileno(): self._read,
-            process.stderr.fileno(): self._take_errors,
+            process.stdin: self._write,
+            process.stdout: self._read,
+            process.stderr: self._read_errors,
             self._wake_read.fileno(): self._drain_wake,
         }
         self._received_at = self._pinged = time.monotonic()
@@ -299,14 +289,13 @@ class Link:
             return
         self._received_at = time.monotonic()
         if not data:
-            self._read_last_errors()
-            raise self._explain()
+            raise self._process.why_ended(self._noise)
         if self._noise is not None:
             self._noise += data
             before, marker, rest = self._noise.partition(self._marker)
             if not marker:
                 if len(before) > MOST_NOISE:
-                    raise ConnectError(f"{self.command} prints too much on stdout", last_line(before[:LAST_LINES]))
+                    raise ConnectError(f"{self.command} prints too much on stdout", last_line(before[:LAST_BYTES]))
                 return
             self._noise = None
             data = bytes(rest)
@@ -404,47 +393,12 @@ class Link:
                 self._poll.unregister(channel.inner)
             channel.inner.close()
 
-    def _take_errors(self, handle: int) -> None:
-        try:
-            data = os.read(handle, 1 << 16)
-        except BlockingIOError:
-            return
-        self._errors += data
-        del self._errors[:-LAST_LINES]
-        if not data:
+    def _read_errors(self, handle: int) -> None:
+        if not self._process.read_errors():
             self._poll.unregister(handle)
-
-    def _read_last_errors(self) -> None:
-        """Wait for the end of a command that has closed its stdout, and read what it wrote to stderr."""
-        pipe = self._process.stderr
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(FAREWELL)
-        with contextlib.suppress(OSError):
-            while pipe is not None and (data := os.read(pipe.fileno(), 1 << 16)):
-                self._errors += data
-        del self._errors[:-LAST_LINES]
-
-    def _explain(self) -> LooptopError:
-        error, status = self._last_error(), self._process.returncode
-        if self._noise is None:
-            return Unreachable(f"the connection through {self.command} has ended", error or status_text(status))
-        _, old, version = error.partition("looptop-relay: ")
-        if old:
-            text = f"{self.command}: {version} there is too old"
-            return ConnectError(text, "3.8 or later is needed: end --via with the path of one")
-        if status in (126, 127):
-            python = place.words(self.command)[-1]
-            return ConnectError(f"{self.command}: no {python} there", error or "end --via with the path of one")
-        return ConnectError(
-            f"{self.command} leads to no Python", error or last_line(self._noise) or status_text(status)
-        )
-
-    def _last_error(self) -> str:
-        return last_line(self._errors)
 
     def _end(self) -> None:
         """Close everything; requests without an answer fail with the reason."""
-        process = self._process
         with self._lock:
             self._closing = True
             channels, self._channels = self._channels, {}
@@ -452,33 +406,6 @@ class Link:
             if channel.inner is not None:
                 channel.inner.close()
             channel.answers.put(self._gone())
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        try:
-            process.wait(FAREWELL)
-        except subprocess.TimeoutExpired:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(FAREWELL)
+        self._process.end()
         for end in (self._wake_read, self._wake_write):
             end.close()
-
-
-def _spawn(argv: list[str], alone: bool) -> subprocess.Popen[bytes]:
-    """Start the command. Ctrl+C is for looptop, which may have to finish a file; the command ends with its stdin."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        return subprocess.Popen(  # noqa: S603
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=alone,
-        )
-    except OSError as error:
-        raise ConnectError(f"{argv[0]} cannot be run", error.strerror or str(error)) from None
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

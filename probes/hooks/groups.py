@@ -8,6 +8,7 @@ here for what it does not know: the group of a code that it has not seen, and la
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import count
 from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -138,7 +139,10 @@ def _no_status(record: TaskRecord, source: Any) -> int | None:  # noqa: ARG001
 
 
 class Groups:
-    """All groups of a process. New ones are made in the program's threads, under the GIL."""
+    """All groups of a process. New ones are made in the program's threads and the probe's, under the GIL.
+
+    Without a lock, which no hook may wait for: what two threads make at the same time is decided by `dict.setdefault`.
+    """
 
     def __init__(self) -> None:
         self.by_key: dict[Any, GroupCounts] = {}
@@ -150,7 +154,8 @@ class Groups:
         """By file, line and function; None: of tasks without a creation site; OTHERS: of those beyond MOST_SITES."""
         self._by_instruction: dict[tuple[int, int], tuple[CodeType | None, GroupCounts]] = {}
         """The same by the code's id and instruction; the code is kept, so that no other gets its id."""
-        self._last = 0
+        self._being_made: dict[Any, GroupCounts] = {}
+        self._numbers = count(1)  # never used again: a task may end that is in a forgotten group
         self.on_made: Callable[[GroupCounts, Any], None] | None = None
         """Called with a new group and a coroutine: may set `adapter`."""
         self.source_of: Callable[[GroupCounts, Any], Any] = _no_source
@@ -181,14 +186,20 @@ class Groups:
         if known is not None:
             return known
         if len(self.by_key) >= MOST_GROUPS:
-            group = self.by_key.get(None) or self._add(None, OTHERS)
-            self.by_key[None] = group
+            return self._kept(self.by_key, None, GroupCounts(next(self._numbers), None, OTHERS))
+        mine = GroupCounts(next(self._numbers), key, name_of(coro))
+        group = self._being_made.setdefault(key, mine)
+        if group is not mine:  # another thread finds its adapter now: this one task has no label
             return group
-        group = self._add(key, name_of(coro))
-        if self.on_made is not None:
-            self.on_made(group, coro)
-        self.by_key[key] = group
-        return group
+        try:
+            known = self.by_key.get(key)
+            if known is not None:  # another thread has just made it
+                return known
+            if self.on_made is not None:
+                self.on_made(group, coro)
+            return self._kept(self.by_key, key, group)
+        finally:
+            self._being_made.pop(key, None)
 
     def labelled(self, record: TaskRecord) -> GroupCounts | None:
         """The group in which the end of a record counts; None: that of its coroutine."""
@@ -213,17 +224,22 @@ class Groups:
         key = (base.number, label)
         group = self.by_label.get(key)
         if group is None:
+            if self.by_number.get(base.number) is not base:  # forgotten
+                return base
             labels = self._labels_of.get(base.number, 0)
             if label != OTHERS and (labels >= MOST_LABELS or len(self.by_label) >= MOST_LABELLED):
                 return self.of(base, OTHERS)
             self._labels_of[base.number] = labels + 1
-            group = self.by_label[key] = self._add(base.key, base.coro, label)
-            group.adapter = base.adapter
+            made = GroupCounts(next(self._numbers), base.key, base.coro, label)
+            made.adapter = base.adapter
+            group = self._kept(self.by_label, key, made)
         return group
 
-    def _add(self, key: Any, coro: str, label: str | None = None) -> GroupCounts:
-        self._last = number = self._last + 1
-        group = self.by_number[number] = GroupCounts(number, key, coro, label)
+    def _kept(self, table: dict[Any, GroupCounts], key: Any, made: GroupCounts) -> GroupCounts:
+        """The group of a key: a new one, unless another thread has made one meanwhile."""
+        group = table.setdefault(key, made)
+        if group is made:
+            self.by_number[group.number] = group
         return group
 
     def of_site(self, code: CodeType | None, lasti: int) -> GroupCounts:
@@ -239,9 +255,9 @@ class Groups:
             key = OTHERS
             group = self.by_site.get(key)
         if group is None:
-            self._last += 1
             place = None if code is None or key == OTHERS else (code, line)
-            group = self.by_site[key] = GroupCounts(self._last, place, OTHERS if key == OTHERS else "")
+            made = GroupCounts(next(self._numbers), place, OTHERS if key == OTHERS else "")
+            group = self.by_site.setdefault(key, made)
         if len(self._by_instruction) >= 2 * MOST_SITES:
             self._by_instruction.clear()
         self._by_instruction[instruction] = (code, group)
@@ -291,7 +307,6 @@ class Groups:
         self.by_site.clear()
         self._by_instruction.clear()
         self.by_number = {}
-        self._last = 0
         self.since = monotonic()
         self.version += 1
 

@@ -6,7 +6,9 @@ import ast
 import inspect
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_counting import source
@@ -64,6 +66,58 @@ def test_labels_beyond_the_bounds_count_as_others() -> None:
         found += [made.of(base, str(number)) for number in range(groups.MOST_LABELS)]
     assert groups.MOST_LABELLED <= len(set(found)) <= groups.MOST_LABELLED + 8
     assert (found[-1].label, found[-1].coro) == (groups.OTHERS, more[-1].coro)
+
+
+class _Overtaken(dict[Any, Any]):
+    """A table in which another thread makes what is not there as soon as that is known, or one step later."""
+
+    def __init__(self, make: Callable[[], Any], later: bool) -> None:
+        super().__init__()
+        self.make, self.later, self.made = make, later, 0
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        found = dict.get(self, key, default)
+        if found is None and not self.made and not self.later:
+            self.made += 1
+            self.make()
+        return found
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        if not self.made:
+            self.made += 1
+            self.make()
+        return dict.setdefault(self, key, default)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_two_threads_that_make_a_group_get_the_same(later: bool) -> None:
+    made = groups.Groups()
+    adapted: list[Any] = []
+    made.on_made = lambda group, coro: adapted.append(group)
+    code = test_two_threads_that_make_a_group_get_the_same.__code__
+    asked: dict[str, Callable[[], Any]] = {
+        "_being_made" if later else "by_key": lambda: made.make(code, None),
+        "by_label": lambda: made.of(made.make(code, None), "GET /"),
+        "by_site": lambda: made.of_site(code, -1),
+    }
+    for name, ask in asked.items():
+        others: list[Any] = []
+        table = _Overtaken(lambda ask=ask, others=others: others.append(ask()), later)
+        setattr(made, name, table)
+        assert ask() is others.pop() is ask()
+        assert table.made == 1
+    assert [one.label for one in made.by_number.values()] == [None, "GET /"]
+    assert len(adapted) == len(made.by_site) == 1 and not made._being_made
+
+
+def test_a_label_of_a_forgotten_group_is_not_counted_in_another() -> None:
+    made = groups.Groups()
+    before = made.make("old", None)
+    made.clear()
+    base = made.make("new", None)
+    labelled = made.of(base, "GET /")
+    assert made.of(before, "GET /") is before
+    assert set(made.by_number.values()) == {base, labelled}
 
 
 @pytest.mark.parametrize("exponent", [-5, -3, -1, 1, 3])

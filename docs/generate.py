@@ -39,8 +39,8 @@ _CONFIG_HEAD = """# Settings
 
 Made by `make docs` from `probes/base/settings.py`. Each setting of the probe is a keyword argument of
 `probes.install()` and `probes.watching()`, and an environment variable; the argument wins. An invalid value is reported
-in one line on stderr and the default is used. `looptop run` passes on `--name`, `--listen`, `--cert`, `--key`,
-`--insecure`, `--slow` and `--token-file`.
+in one line on stderr and the default is used, for one beyond its limits the limit. `looptop run` passes on `--name`,
+`--listen`, `--cert`, `--key`, `--insecure`, `--slow` and `--token-file`.
 
 | argument | variable | unit | default | |
 |---|---|---|---|---|

@@ -1,6 +1,7 @@
 """The settings of the probe: keyword arguments, or environment variables of the same names prefixed with LOOPTOP_.
 
-An invalid value is reported in one line on stderr and the default is used: a probe never stops a program.
+An invalid value is reported in one line on stderr and the default is used, for one beyond its limits the limit: a probe
+never stops a program.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ SETTINGS = (
         "the token itself, at least 16 characters; prefer a file: others may be able to read the environment",
     ),
     Setting("slow", 0.1, "s", "threshold of slow callbacks unless a viewer sets its own; at least 0.01"),
-    Setting("ended", 1000, "count", "how many ended tasks are kept"),
+    Setting("ended", 1000, "count", "how many ended tasks are kept, 1 to 100000"),
     Setting(
         "control",
         True,
@@ -54,7 +55,12 @@ SETTINGS = (
     Setting(
         "locals", False, "yes/no", "keep local variables of failing tasks; values that look like secrets are masked"
     ),
-    Setting("trace", 4.0, "MiB", "memory for the most recent steps and what woke them (C hooks only); 0 for none"),
+    Setting(
+        "trace",
+        4.0,
+        "MiB",
+        "memory for the most recent steps and what woke them, 0.16 to 1024 (C hooks only); 0 for none",
+    ),
     Setting(
         "skip",
         "",
@@ -137,6 +143,7 @@ class Settings:
 def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
     """Settings from keyword arguments, else from the environment, else the defaults."""
     chosen: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for setting in SETTINGS:
         name, variable = setting.name, f"LOOPTOP_{setting.name.upper()}"
         if given.get(name) is not None:
@@ -145,6 +152,7 @@ def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> Se
             value, source = environ[variable], variable
         else:
             continue
+        sources[name] = source
         try:
             chosen[name] = _convert(value, setting.default)
         except (ValueError, TypeError):
@@ -152,7 +160,7 @@ def from_environment(environ: Mapping[str, str], given: Mapping[str, Any]) -> Se
     unknown = sorted(set(given) - {setting.name for setting in SETTINGS})
     if unknown:
         warn(f"no such setting: {', '.join(unknown)}")
-    return _bounded(Settings(**chosen))
+    return _bounded(Settings(**chosen), sources)
 
 
 def _convert(value: Any, default: Any) -> Any:
@@ -176,11 +184,25 @@ def _convert(value: Any, default: Any) -> Any:
 _WORDS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
 
 
-def _bounded(settings: Settings) -> Settings:
-    settings.slow = max(settings.slow, 0.01)
-    settings.trace = min(settings.trace, 1024.0)
-    settings.box_flame = min(max(settings.box_flame, 10), 100) if settings.box_flame > 0 else 0
-    settings.ended = min(max(settings.ended, 1), 100_000)
+_LIMITS: tuple[tuple[str, float, float], ...] = (
+    ("slow", 0.01, 1e9),
+    ("trace", 0.16, 1024.0),
+    ("box_flame", 10, 100),
+    ("ended", 1, 100_000),
+)
+_NONE_AT_0 = ("trace", "box_flame")
+
+
+def _bounded(settings: Settings, sources: Mapping[str, str]) -> Settings:
+    """Keeps figures within their limits; says so in one line for each that was not."""
+    for name, least, most in _LIMITS:
+        value = getattr(settings, name)
+        bounded = min(max(value, least), most)
+        if value <= 0 and name in _NONE_AT_0:
+            bounded = 0
+        if bounded != value:
+            warn(f"{sources[name]}={value} is beyond its limit; using {bounded:g}")
+            setattr(settings, name, bounded)
     return settings
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 KINDS = ("ran", "queued", "waited", "unknown")
 MOST_PARTS = 500
 """Limit of parts in a report; beyond it, the shortest ones of a kind are merged."""
+MOST_PIECES = 500
+"""Limit of pieces of a critical path in a report; the shortest ones are left out and counted."""
 MOST_LINES = 4
 BAR = 60
 
@@ -98,6 +100,7 @@ def site_object(site: Site | None) -> dict[str, Any] | None:
 def reason_object(reason: Reason) -> dict[str, Any]:
     """Return one entry of `tasks`: durations in seconds, times in Unix time."""
     life = reason.life
+    path, left_out = _longest(reason.path)
     return {
         "task": life.id,
         "name": life.name or None,
@@ -118,8 +121,12 @@ def reason_object(reason: Reason) -> dict[str, Any]:
                 "at": site_object(piece.at),
                 "duration": (piece.end - piece.start) / 1e9,
             }
-            for piece in reason.path
+            for piece in path
         ],
+        "critical_path_left_out": {
+            "pieces": len(left_out),
+            "duration": sum(piece.end - piece.start for piece in left_out) / 1e9,
+        },
         "text": text_of(reason),
     }
 
@@ -174,6 +181,13 @@ def _bounded(parts: list[Part]) -> list[Part]:
         if rest:
             kept.append(Part(kind, parts[0].start, parts[0].start + rest))
     return kept
+
+
+def _longest(path: list[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """Return the MOST_PIECES longest pieces of a path, in order, and the others."""
+    ranks = sorted(range(len(path)), key=lambda index: path[index].start - path[index].end)
+    kept = set(ranks[:MOST_PIECES])
+    return [path[index] for index in sorted(kept)], [path[index] for index in ranks[MOST_PIECES:]]
 
 
 # Text

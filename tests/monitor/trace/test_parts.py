@@ -380,6 +380,24 @@ def test_the_path_tells_what_repeats_once():
     assert "  critical path: #1 handler() on sleep 39.8 ms (4 times)" in text
 
 
+def test_the_path_in_json_is_bounded_and_says_what_was_left_out():
+    ring = Ring()
+    ring.born(1, 0, site=HANDLER)
+    ring.run(Kind.STEP_BORN, 0, 0, 0.05, 1, 1)
+    for number in range(1, 401):
+        due = 10.0 * number + number % 7
+        ring.wait(1, due, SLEEP, HANDLER, STATE)
+        ring.run(Kind.STEP_TIMER, due, due, due + 0.05, 1)
+    ring.end(1, 4100)
+    reason = explain(timeline := ring.timeline(), timeline.lives[1])
+    found = reason_object(reason)
+    kept, left_out = found["critical_path"], found["critical_path_left_out"]
+    assert len(kept) == 500 and left_out["pieces"] == len(reason.path) - 500 > 100
+    assert sum(piece["duration"] for piece in kept) + left_out["duration"] == pytest.approx(found["age"])
+    assert left_out["duration"] == pytest.approx(left_out["pieces"] * 0.05e-3, rel=0.01)  # the shortest ones
+    assert [piece["kind"] for piece in kept[:4]] == ["ran", "waited", "ran", "waited"]
+
+
 def test_durations_have_three_digits_also_just_below_the_next_unit():
     found = [duration(ns) for ns in (0, 120, 9_100_000, 999_400_000, 999_700_000, 1_000_000_000, 72_000_000_000)]
     assert found == ["0 s", "120 ns", "9.10 ms", "999 ms", "1.00 s", "1.00 s", "72.0 s"]

@@ -114,8 +114,6 @@ def trace(
     Of all workers of a service into one file, with a process for each.
     """
     from monitor.plain import why as plain
-    from monitor.recording.export import write
-    from monitor.trace.perfetto import packets_of
 
     if duration is not None and last is not None:
         raise UsageError("--duration looks ahead and --last looks back", "choose one")
@@ -128,18 +126,7 @@ def trace(
         taken = plain.collected(path)
     else:
         taken = plain.collect(_connect(targets[0], token_file), seconds, past=last is not None)
-    taken.name_live_tasks()
-    taken.add_running()
-    timeline = taken.timeline
-    since = 0 if last is None else timeline.end - round(last * 1e9)
-    write(Path(output), packets_of(taken, since), overwrite=True)
-    for note in plain.notes_of(taken):
-        say(note)
-    begin = max(timeline.begin, since)
-    steps = sum(run.end >= begin for runs in timeline.runs.values() for run in runs)
-    seconds = max(timeline.end - begin, 0) / 1e9
-    say(f"{fmt.of_many(steps, 'step')} of {seconds:.1f} s in {output}; open it in ui.perfetto.dev")
-    return 0
+    return _write_traces([taken], output, last)
 
 
 def _traces_of_set(
@@ -172,20 +159,20 @@ def _write_traces(traces: list[Trace], output: str, last: float | None) -> int:
     from monitor.recording.export import write
     from monitor.trace.perfetto import packets_of
 
-    steps = 0
+    steps, of = 0, fmt.several(len(traces), "process", "processes")
     pieces = []
     for number, one in enumerate(traces):
-        one.name_live_tasks()
-        one.add_running()
+        one.complete()
         since = 0 if last is None else one.timeline.end - round(last * 1e9)
         pieces.append(packets_of(one, since, number))
         begin = max(one.timeline.begin, since)
+        if len(traces) == 1:
+            of = f"{max(one.timeline.end - begin, 0) / 1e9:.1f} s"
         steps += sum(run.end >= begin for runs in one.timeline.runs.values() for run in runs)
         for note in notes_of(one):
             say(note)
     write(Path(output), chain.from_iterable(pieces), overwrite=True)
-    processes = fmt.several(len(traces), "process", "processes")
-    say(f"{fmt.of_many(steps, 'step')} of {processes} in {output}; open it in ui.perfetto.dev")
+    say(f"{fmt.of_many(steps, 'step')} of {of} in {output}; open it in ui.perfetto.dev")
     return 0
 
 

@@ -120,8 +120,7 @@ def collected(path: Path) -> Trace:
 
 def why(trace: Trace, options: WhyOptions) -> Why:
     """Why the selected tasks were late. Raises UsageError for a task or a group that is not in the trace."""
-    trace.name_live_tasks()
-    trace.add_running()
+    trace.complete()
     timeline = trace.timeline
     notes = notes_of(trace)
     if options.task is not None:

@@ -100,6 +100,11 @@ class Trace:
         for ended in self.store.ended:
             self._name(ended.id, ended.name, ended.coro, ended.label)
 
+    def complete(self) -> None:
+        """Take from the store what the steps do not say: the names of live tasks, and what runs now."""
+        self.name_live_tasks()
+        self.add_running()
+
     def add_running(self) -> None:
         """Add the steps and callbacks that block a loop now, as of the last tick, to the timeline."""
         store, timeline, found = self.store, self.timeline, []

@@ -32,9 +32,15 @@ def resolve(
         return _of_name(text[1:], environ)
     if text.isascii() and text.isdigit():
         return _of_pid(int(text), environ, inject)
-    place = host_port(text)
-    if place is not None:
-        return _of_port(place[0] or "localhost", place[1], environ)
+    check_running(text)
+    host, port = host_port(text) or ("", 0)
+    return _of_port(host or "localhost", port, environ)
+
+
+def check_running(text: str) -> None:
+    """Raise UsageError for a text that cannot mean a running program: a recording, or no target at all."""
+    if text.startswith(("unix:", "@")) or (text.isascii() and text.isdigit()) or host_port(text) is not None:
+        return
     if recording(text) is not None:
         raise UsageError(f"{text} is a file, not a program", RUNNING)
     raise UsageError(f"{text!r} is not a target", FORMS)

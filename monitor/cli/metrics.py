@@ -10,6 +10,7 @@ import click
 from monitor.cli.target import Connector, placed, placed_all, remote_options, token_option
 from monitor.errors import UsageError
 from monitor.guard import say
+from monitor.remote import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,12 +69,16 @@ def metrics(
 
     The pid of a parent means its workers. Without --otlp, --prometheus is 127.0.0.1:9464.
     """
+    from monitor.attach.targets import check_running
     from monitor.fleet.members import Members
     from monitor.metrics.collector import Collector
 
     wanted = (*targets, *placed_all(f"@{name}" for name in names))
     if not wanted:
         raise UsageError("no TARGET", "give a pid, @NAME or HOST:PORT, or --match NAME")
+    for target in wanted:
+        if place.split(target) is None:
+            check_running(target)
     if once and (prometheus or otlp):
         given = "--prometheus" if prometheus else "--otlp"
         raise UsageError(f"--once prints the metrics and ends, {given} is for metrics that go on", "give one of them")
@@ -83,7 +88,7 @@ def metrics(
     stops: list[Callable[[], None]] = [collector.close]
     try:
         if once:
-            return _once(collector, len(names) > 0)
+            return _once(collector, targets)
         pusher = _pusher(otlp, service, stops, logs, spans) if otlp else None
         if prometheus or not otlp:
             _serve(prometheus or "127.0.0.1:9464", collector, stops)
@@ -139,8 +144,12 @@ def _run(collector: Collector, pusher: Pusher | None, interval: float) -> None:
         time.sleep(TICK)
 
 
-def _once(collector: Collector, may_be_none: bool) -> int:
+def _once(collector: Collector, targets: tuple[str, ...]) -> int:
+    """Print the metrics once. `targets`: what must be there; programs of a `--match` need not be."""
+    from monitor.attach.targets import resolve
+    from monitor.errors import ConnectError
     from monitor.metrics import prometheus
+    from monitor.sources.live import NEXT_TRY
 
     prometheus.text(list)  # reports a missing library before attaching to anything
     until = time.monotonic() + FIRST_LOOK
@@ -152,7 +161,12 @@ def _once(collector: Collector, may_be_none: bool) -> int:
             if time.monotonic() - settled >= SETTLED:
                 break
         time.sleep(TICK)
-    for problem in collector.problems():
-        say(problem)
+    problems = collector.problems()
+    for problem in problems:
+        say(problem.partition(NEXT_TRY)[0])
+    if targets and not collector.up and not problems:
+        if place.split(targets[0]) is None:
+            resolve(targets[0])  # raises with the reason
+        raise ConnectError(f"{targets[0]} has no process that can be watched", "looptop ps lists what runs")
     print(prometheus.text(collector.points), end="")  # noqa: T201 - this is the output
-    return 0 if collector.up or may_be_none else 3
+    return 0 if collector.up or not targets else 3

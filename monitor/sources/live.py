@@ -18,6 +18,8 @@ from monitor.transport.connection import Connection
 from monitor.transport.silence import SILENT, why
 
 FIRST_PAUSE = 0.25
+NEXT_TRY = "; next try in "
+"""Stands between why a connection failed and when it is tried again."""
 LONGEST_PAUSE = 5.0
 MOST_WAITING = 4 << 20
 """Bytes of frames waiting for the screen. Above that nothing is read, so that the probe merges frames instead."""
@@ -151,7 +153,7 @@ class LiveSource:
                 self._say("ended", f"the program has ended ({error.message})")
         except LooptopError as error:
             if self._session is not None or not self._eager:
-                self._say("lost", f"{error}; next try in {pause:.3g} s")
+                self._say("lost", f"{error}{NEXT_TRY}{pause:.3g} s")
             elif self.status.state != "connecting" or not self.status.text:
                 self._say("connecting", "waiting for the program to start")
         return None

@@ -172,6 +172,9 @@ def test_tasks_over_tcp(run, runtime_dir, probe_on_tcp, tmp_path, monkeypatch):
         (["samples", "run", "nope"], USAGE, "nope"),
         (["metrics", "@a", "--once", "--prometheus", "127.0.0.1:0"], USAGE, "and ends, --prometheus is for"),
         (["metrics", "@a", "--once", "--otlp", "http://127.0.0.1:1"], USAGE, "and ends, --otlp is for"),
+        (["metrics", "@a", __file__, "--once"], USAGE, "is a file, not a program: name one that runs"),
+        (["metrics", __file__], USAGE, "is a file, not a program: name one that runs"),
+        (["metrics", "no/such", "--once"], USAGE, "'no/such' is not a target"),
         (["postmortem", "4194304"], USAGE, "no black box of 4194304: no program left one in /"),
     ],
 )
@@ -181,6 +184,14 @@ def test_what_goes_wrong_is_one_line_and_a_status(run, runtime_dir, args, status
     if args[0] == "attach":
         err = "".join(err.splitlines(keepends=True)[1:])  # before it comes why there is no dashboard
     assert words in one_line(err)
+
+
+def test_metrics_once_of_nobody_are_one_line(run, runtime_dir, monkeypatch):
+    monkeypatch.setattr("monitor.cli.metrics.FIRST_LOOK", 0.1)
+    pytest.importorskip("prometheus_client")
+    got, out, err = run("metrics", "@nobody", "--once")
+    assert (got, out) == (NO_CONNECTION, "") and "no program is called @nobody" in one_line(err)
+    assert run("metrics", "--match", "nobody", "--once") == (0, "", "")
 
 
 @pytest.mark.parametrize(

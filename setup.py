@@ -19,7 +19,7 @@ NO_PLT = ["-fno-plt"] if sys.platform == "linux" else []  # calls to Python then
 HOT = Extension(
     "probes.hooks._native",
     sources=sorted(map(str, Path("probes/hooks/native").glob("*.c"))),
-    depends=["probes/hooks/native/hooks.h"],
+    depends=sorted(map(str, Path("probes/hooks/native").glob("*.h"))),
     define_macros=[
         ("Py_LIMITED_API", "0x030B0000"),  # one file for every CPython from 3.11 on
         ("LOOPTOP_BUILD", f'"{BUILD}"'),  # attach compares it

@@ -3,10 +3,8 @@
  * A sampler that takes the GIL finds the program where it lets go of it. This one reads the interpreter's frames while
  * they change. It reads all memory but its own through the kernel (`process_vm_readv` of this very process, or
  * /proc/self/mem where a seccomp filter is on): an address that has gone is an error there, never a fault. No object
- * is touched, and names are copied the first time that a code object is seen.
- *
- * Where the interpreter keeps what is learnt by looking for known values, and checked against two frames; a Python
- * that is laid out otherwise is refused.
+ * is touched, and names are copied the first time that a code object is seen (flame_memory.c). Where the interpreter keeps
+ * what is learnt at the start (flame_layout.c).
  *
  * A sample belongs to what ran when it was taken: one read shows the record of the task that runs, the innermost frame,
  * and the frames above that of the loop. The rest is read afterwards, and may be gone by then, for a step takes
@@ -14,87 +12,16 @@
  * often an old frame. So a chain counts if it passes the coroutine of that task, or ends where the thread's does. Of any
  * other the frames of the first read are kept, under the coroutine: no sample of a task is dropped.
  */
-#include "hooks.h"
+#include "sampler.h"
 
 #ifdef __linux__
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <time.h>
-#include <unistd.h>
-
-BEYOND PyThreadState *PyInterpreterState_ThreadHead(PyInterpreterState *interpreter);
-BEYOND PyThreadState *PyThreadState_Next(PyThreadState *thread);
-BEYOND unsigned long PyThread_get_thread_ident(void);
-
-#define MOST_LOOPS 16
-#define MOST_WORKERS 64
-#define INNERMOST 120 /* frames that are kept of one sample */
-#define OUTERMOST 60
 #define MOST_WALKED 100000
 #define ROOM 65536       /* words of one buffer */
 #define CODES 8192       /* remembered by address; a power of two */
 #define MOST_STRING 1024 /* bytes */
-#define MOST_TABLE 16384
-#define FRAME_WORDS 9
-#define CODE_WORDS 32
-#define BLOCK 2048 /* bytes that are read at once while callers are followed */
-#define ABOVE 4096 /* bytes above the frame of the loop that are read with its clock: about 20 frames */
-#define PIECES 6   /* of one read */
+#define PIECES 6         /* of one read */
 #define MOST_RECORD 512
 #define TRIES 3
-#define PROBED 512 /* bytes of a thread state that are looked through */
-#define STOPS 8
-#define SLOTS_OF_CODES 512 /* a power of two, more than twice the frames of a sample */
-
-typedef struct {
-    int64_t id;
-    uintptr_t clock, thread_state, base; /* base: the outermost frame of its thread */
-    uint64_t thread;
-    int clocked; /* the hooks see all of its callbacks */
-    /* What the last sample met, and the next expects: */
-    uintptr_t through; /* where the pointer to the innermost frame is, if that is behind another pointer */
-    uintptr_t floor;   /* the frame of the loop */
-    size_t above;      /* bytes that can be read from there on */
-} Loop;
-
-/* A thread of an executor. */
-typedef struct {
-    uint64_t thread;
-    uintptr_t thread_state;
-} Worker;
-
-/* The function of an executor that runs a job, and which of its variables tells one job from another. */
-typedef struct {
-    uintptr_t code;
-    Py_ssize_t variable;
-} JobFrame;
-
-typedef struct {
-    uintptr_t code, filename, qualname, table;
-    uint32_t line, number;
-} Code;
-
-typedef struct {
-    uint64_t *words;
-    Py_ssize_t used;
-} Buffer;
-
-typedef struct {
-    uintptr_t code, instruction, at;
-} Frame;
-
-typedef struct {
-    uintptr_t at;
-    size_t size;  /* 0: nothing is in it */
-    int is_of_now; /* it was read with the clock */
-    char bytes[ABOVE];
-} Block;
 
 /* The first fields of a LoopClock behind those of any object. */
 typedef struct {
@@ -116,84 +43,8 @@ typedef struct {
     int is_known, lives;
 } Owner;
 
-/* A stack. Of a deep one the frames in the middle are left out. */
-typedef struct {
-    Frame inner[INNERMOST], outer[OUTERMOST]; /* `outer` is a ring */
-    int64_t count, walked;
-    uintptr_t last, job, loop; /* loop: the frame of the loop; 0: not reached */
-    int sure, gap; /* innermost frames that were read with the clock; after how many some were not read, or -1 */
-} Chain;
-
 enum { SAMPLE = 1, CODE = 2, IDLE = 3 };
 enum { TO_THE_LOOP = 1, TO_THE_ROOT, CUT, OTHER_STACK, JOB, PART };
-
-typedef struct {
-    PyObject_HEAD
-    State *state;
-    PyObject *kept; /* objects whose addresses are used */
-    pthread_mutex_t lock;
-    Loop loops[MOST_LOOPS];
-    Worker workers[MOST_WORKERS];
-    JobFrame jobs[STOPS];
-    int count, worker_count, job_count, memory, stop_count, greenlets;
-    uintptr_t stops[STOPS], code_type;
-    /* learnt */
-    Py_ssize_t thread_id, current, via, frame_code, frame_previous, frame_instruction;
-    Py_ssize_t code_start, code_filename, code_qualname, code_table, code_line;
-    Py_ssize_t ascii_data, wide_data, task_coro, coro_frame, variables;
-    int kind_shift;
-    long pid;
-    /* shared with the thread, under the lock */
-    Buffer now, other;
-    int64_t looks, lost, torn, cpu;
-    /* the thread's own */
-    Code *codes;
-    uint32_t numbers;
-    int known;
-    Chain chain;
-    uint64_t scratch[INNERMOST + OUTERMOST + 1];
-    Frame wanted[INNERMOST + OUTERMOST + 1];
-    uint64_t code_words[INNERMOST + OUTERMOST + 1][CODE_WORDS];
-    uintptr_t distinct[INNERMOST + OUTERMOST + 1];
-    uint32_t numbered[INNERMOST + OUTERMOST + 1];
-    uint8_t which[INNERMOST + OUTERMOST + 1], slots[SLOTS_OF_CODES]; /* see find_distinct */
-    struct iovec into[INNERMOST + OUTERMOST + 1], from[INNERMOST + OUTERMOST + 1];
-    char blob[MOST_TABLE];
-    Block block;
-    uint64_t random;
-    double interval;
-    int stopped;
-} Sampler;
-
-/* Reading */
-
-static int safe_read(Sampler *self, uintptr_t address, void *into, size_t size) {
-    if (self->memory >= 0)
-        return pread(self->memory, into, size, (off_t)address) == (ssize_t)size ? 0 : -1;
-    struct iovec here = {into, size}, there = {(void *)address, size};
-    return syscall(SYS_process_vm_readv, self->pid, &here, 1L, &there, 1L, 0L) == (long)size ? 0 : -1;
-}
-
-/* Reads several places, in that order and with one call if that can be. */
-static int read_all(Sampler *self, const struct iovec *into, const struct iovec *from, int count) {
-    size_t size = 0;
-    int index;
-    if (self->memory < 0) {
-        for (index = 0; index < count; index++)
-            size += into[index].iov_len;
-        return syscall(SYS_process_vm_readv, self->pid, into, (long)count, from, (long)count, 0L) == (long)size ? 0 : -1;
-    }
-    for (index = 0; index < count; index++)
-        if (safe_read(self, (uintptr_t)from[index].iov_base, into[index].iov_base, into[index].iov_len) < 0)
-            return -1;
-    return 0;
-}
-
-static int read_word(Sampler *self, uintptr_t address, uintptr_t *word) {
-    return safe_read(self, address, word, sizeof(*word));
-}
-
-static uintptr_t untagged(uint64_t word) { return (uintptr_t)word & ~(uintptr_t)7; }
 
 static int64_t nanoseconds(void) {
     struct timespec at;
@@ -211,46 +62,6 @@ static uint64_t *room_for(Sampler *self, Py_ssize_t words) {
     }
     self->now.used += words;
     return at;
-}
-
-/* A string or bytes object as length, with the width of a character in the upper half, and what is in it. */
-static Py_ssize_t read_text(Sampler *self, uintptr_t address, char *into, Py_ssize_t most, uint64_t *header) {
-    uintptr_t words[6];
-    uint32_t state;
-    Py_ssize_t size, data;
-    int kind;
-    if (safe_read(self, address, words, sizeof(words)) < 0 || words[1] != (uintptr_t)&PyUnicode_Type)
-        return -1;
-    state = (uint32_t)words[4];
-    kind = (int)(state >> self->kind_shift & 7);
-    if (kind != 1 && kind != 2 && kind != 4)
-        return -1;
-    data = state >> self->kind_shift & 16 ? self->ascii_data : self->wide_data;
-    size = (Py_ssize_t)words[2] * kind;
-    if (size < 0)
-        return -1;
-    if (size > most)
-        size = most;
-    if (size > 0 && safe_read(self, address + (uintptr_t)data, into, (size_t)size) < 0)
-        return -1;
-    *header = (uint64_t)kind << 32 | (uint64_t)size;
-    return size;
-}
-
-static Py_ssize_t read_bytes(Sampler *self, uintptr_t address, char *into, Py_ssize_t most, uint64_t *header) {
-    uintptr_t words[3];
-    Py_ssize_t size;
-    if (safe_read(self, address, words, sizeof(words)) < 0 || words[1] != (uintptr_t)&PyBytes_Type)
-        return -1;
-    size = (Py_ssize_t)words[2];
-    if (size < 0)
-        return -1;
-    if (size > most)
-        size = most;
-    if (size > 0 && safe_read(self, address + 32, into, (size_t)size) < 0) /* after size and hash */
-        return -1;
-    *header = (uint64_t)size;
-    return size;
 }
 
 static int write_text(Sampler *self, uintptr_t address, int is_text, Py_ssize_t most) {
@@ -294,37 +105,6 @@ static uint32_t number_of(Sampler *self, uintptr_t address, const uint64_t *word
     self->numbers++;
     *code = seen;
     return seen.number;
-}
-
-/* `frame` may be anything where a stack is torn: no sum of it may wrap. */
-static int is_in(const Block *block, uintptr_t frame, size_t size) {
-    return frame >= block->at && size <= block->size && frame - block->at <= block->size - size;
-}
-
-/* One frame, of which `callee` was called. Those of plain calls lie one behind the other, callers at lower addresses, so
- * many are read at once. 1: it was read with the clock. */
-static int read_frame(Sampler *self, uintptr_t frame, uintptr_t callee, Block *block, uintptr_t *words) {
-    const size_t size = FRAME_WORDS * sizeof(*words);
-    if (!is_in(block, frame, size)) {
-        if (frame >= callee || callee - frame > BLOCK)
-            return safe_read(self, frame, words, size);
-        block->is_of_now = 0;
-        block->at = frame + size - BLOCK;
-        block->size = BLOCK;
-        if (safe_read(self, block->at, block->bytes, BLOCK) < 0) {
-            block->size = 0;
-            return safe_read(self, frame, words, size);
-        }
-    }
-    memcpy(words, block->bytes + (frame - block->at), size);
-    return block->is_of_now;
-}
-
-static int innermost_frame(Sampler *self, uintptr_t thread_state, uintptr_t *frame) {
-    return read_word(self, thread_state + (uintptr_t)self->current, frame) < 0 ||
-                   (self->via >= 0 && read_word(self, *frame + (uintptr_t)self->via, frame) < 0)
-               ? -1
-               : 0;
 }
 
 /* Reads what a loop runs now, and into the block the frames above that of the loop. */
@@ -714,176 +494,6 @@ static PyObject *sampler_stop(PyObject *op, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-/* Learning */
-
-static PyObject *refuse(const char *what) {
-    PyErr_Format(PyExc_NotImplementedError, "this Python keeps its %s where it is not known", what);
-    return NULL;
-}
-
-static int is_frame(Sampler *self, uintptr_t address, PyObject *code, int lasti, uintptr_t *previous) {
-    uintptr_t words[FRAME_WORDS];
-    if (address == 0 || address % 8 || safe_read(self, address, words, sizeof(words)) < 0 ||
-        untagged(words[self->frame_code / 8]) != (uintptr_t)code ||
-        (int64_t)(words[self->frame_instruction / 8] - (uintptr_t)code - (uintptr_t)self->code_start) != lasti)
-        return 0;
-    *previous = words[self->frame_previous / 8];
-    return 1;
-}
-
-/* The frame that calls, and the one that called that. */
-static int learn_frames(Sampler *self) {
-    static const Py_ssize_t layouts[][3] = {{0, 8, 56}, {32, 48, 56}};
-    PyFrameObject *frame = (PyFrameObject *)PyEval_GetFrame(), *back = frame == NULL ? NULL : PyFrame_GetBack(frame);
-    PyObject *inner = frame == NULL ? NULL : (PyObject *)PyFrame_GetCode(frame);
-    PyObject *outer = back == NULL ? NULL : (PyObject *)PyFrame_GetCode(back);
-    uintptr_t thread = (uintptr_t)PyThreadState_Get(), ident = (uintptr_t)PyThread_get_thread_ident();
-    uintptr_t word, through, previous;
-    Py_ssize_t offset;
-    int layout, via, found = 0;
-    self->thread_id = -1;
-    for (offset = 0; offset < PROBED && self->thread_id < 0; offset += 8)
-        if (read_word(self, thread + (uintptr_t)offset, &word) == 0 && word == ident)
-            self->thread_id = offset;
-    for (layout = 0; outer != NULL && layout < 2 && !found; layout++) {
-        self->frame_code = layouts[layout][0];
-        self->frame_previous = layouts[layout][1];
-        self->frame_instruction = layouts[layout][2];
-        for (offset = 0; offset < PROBED && !found; offset += 8) {
-            if (read_word(self, thread + (uintptr_t)offset, &word) < 0)
-                break;
-            for (via = -1; via <= 8 && !found; via += via < 0 ? 1 : 8) {
-                through = word;
-                if (via >= 0 && (word == 0 || word % 8 || read_word(self, word + (uintptr_t)via, &through) < 0))
-                    break;
-                if (is_frame(self, through, inner, PyFrame_GetLasti(frame), &previous) &&
-                    is_frame(self, previous, outer, PyFrame_GetLasti(back), &previous)) {
-                    self->current = offset;
-                    self->via = via;
-                    found = 1;
-                }
-            }
-        }
-    }
-    Py_XDECREF(inner);
-    Py_XDECREF(outer);
-    Py_XDECREF((PyObject *)back);
-    return found && self->thread_id >= 0 ? 0 : -1;
-}
-
-/* Where all of some code objects have a pointer to what an attribute of theirs is. */
-static Py_ssize_t place_in_codes(PyObject *codes, const char *name, int is_number) {
-    Py_ssize_t offset, index, step = is_number ? 4 : 8;
-    for (offset = 16; offset < CODE_WORDS * 8; offset += step) {
-        for (index = 0; index < PyTuple_Size(codes); index++) {
-            PyObject *code = PyTuple_GetItem(codes, index), *value = PyObject_GetAttrString(code, name);
-            int same = value != NULL && (is_number ? *(int32_t *)((char *)code + offset) == PyLong_AsLong(value)
-                                                   : *(PyObject **)((char *)code + offset) == value);
-            Py_XDECREF(value);
-            PyErr_Clear();
-            if (!same)
-                break;
-        }
-        if (index == PyTuple_Size(codes))
-            return offset;
-    }
-    return -1;
-}
-
-static int learn_codes(Sampler *self, PyObject *codes) {
-    PyTypeObject *type = PyTuple_Size(codes) > 0 ? Py_TYPE(PyTuple_GetItem(codes, 0)) : Py_TYPE(codes);
-    PyObject *size = PyObject_GetAttrString((PyObject *)type, "__basicsize__");
-    self->code_type = (uintptr_t)type;
-    self->code_start = size == NULL ? -1 : PyLong_AsSsize_t(size);
-    Py_XDECREF(size);
-    if (self->code_start < 64 || self->code_start > CODE_WORDS * 8)
-        return -1;
-    self->code_filename = place_in_codes(codes, "co_filename", 0);
-    self->code_qualname = place_in_codes(codes, "co_qualname", 0);
-    self->code_table = place_in_codes(codes, "co_linetable", 0);
-    self->code_line = place_in_codes(codes, "co_firstlineno", 1);
-    return self->code_filename < 0 || self->code_qualname < 0 || self->code_table < 0 || self->code_line < 0 ? -1 : 0;
-}
-
-static int learn_strings(Sampler *self) {
-    static const int shifts[] = {2, 16};
-    static const uint16_t wide[] = {0x3a9, 0x3b1, 0x3b2};
-    PyObject *plain = PyUnicode_FromString("plain text"), *other = PyUnicode_FromString("\xce\xa9\xce\xb1\xce\xb2");
-    PyObject *bytes = PyBytes_FromString("bytes");
-    Py_ssize_t offset, result = -1;
-    size_t index;
-    self->ascii_data = self->wide_data = self->kind_shift = -1;
-    for (offset = 32; plain != NULL && offset < 64 && self->ascii_data < 0; offset += 8)
-        if (memcmp((char *)plain + offset, "plain text", 11) == 0)
-            self->ascii_data = offset;
-    for (offset = 32; other != NULL && offset < 80 && self->wide_data < 0; offset += 8)
-        if (memcmp((char *)other + offset, wide, sizeof(wide)) == 0)
-            self->wide_data = offset;
-    for (index = 0; plain != NULL && other != NULL && index < 2; index++) {
-        uint32_t one = *(uint32_t *)((char *)plain + 32), two = *(uint32_t *)((char *)other + 32);
-        if ((one >> shifts[index] & 31) == (1 | 8 | 16) && (two >> shifts[index] & 31) == (2 | 8))
-            self->kind_shift = shifts[index];
-    }
-    if (bytes != NULL && memcmp((char *)bytes + 32, "bytes", 6) == 0 && self->ascii_data > 0 && self->wide_data > 0 &&
-        self->kind_shift > 0)
-        result = 0;
-    Py_XDECREF(plain);
-    Py_XDECREF(other);
-    Py_XDECREF(bytes);
-    return (int)result;
-}
-
-/* Where a task has its coroutine, and a coroutine that was not started its frame. */
-static int learn_tasks(Sampler *self, PyObject *task, PyObject *coro) {
-    PyObject *of_task = PyObject_CallMethod(task, "get_coro", NULL), *size, *code;
-    uintptr_t word, previous;
-    Py_ssize_t offset, most;
-    self->task_coro = self->coro_frame = -1;
-    size = PyObject_GetAttrString((PyObject *)Py_TYPE(task), "__basicsize__");
-    most = size == NULL ? -1 : PyLong_AsSsize_t(size);
-    Py_XDECREF(size);
-    for (offset = 16; of_task != NULL && offset < most && self->task_coro < 0; offset += 8)
-        if (read_word(self, (uintptr_t)task + (uintptr_t)offset, &word) == 0 && word == (uintptr_t)of_task)
-            self->task_coro = offset;
-    Py_XDECREF(of_task);
-    code = PyObject_GetAttrString(coro, "cr_code");
-    for (offset = 16; code != NULL && offset < PROBED && self->coro_frame < 0; offset += 8) {
-        int64_t at;
-        if (safe_read(self, (uintptr_t)coro + (uintptr_t)offset, self->scratch, FRAME_WORDS * 8) < 0)
-            break;
-        at = (int64_t)(self->scratch[self->frame_instruction / 8] - (uintptr_t)code - (uintptr_t)self->code_start);
-        previous = self->scratch[self->frame_previous / 8];
-        if (untagged(self->scratch[self->frame_code / 8]) == (uintptr_t)code && previous == 0 && at >= -2 && at <= 64)
-            self->coro_frame = offset;
-    }
-    Py_XDECREF(code);
-    return self->task_coro < 0 || self->coro_frame < 0 ? -1 : 0;
-}
-
-static int open_memory(Sampler *self, int filtered) {
-    long probe = 42, seen = 0;
-    self->memory = -1;
-    if (filtered) /* a filter may kill for a call that it does not list: a file is read by calls that every program makes */
-        self->memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    if ((filtered && self->memory < 0) || safe_read(self, (uintptr_t)&probe, &seen, sizeof(seen)) < 0 || seen != probe) {
-        PyErr_Format(PyExc_PermissionError, "this program may not read its own memory through %s",
-                     filtered ? "/proc/self/mem" : "process_vm_readv");
-        return -1;
-    }
-    return 0;
-}
-
-/* Where a frame has its variables: the first of the function that calls is the coroutine that it passes. */
-static int learn_variables(Sampler *self, PyObject *coro) {
-    uintptr_t frame, word;
-    if (innermost_frame(self, (uintptr_t)PyThreadState_Get(), &frame) < 0)
-        return -1;
-    for (self->variables = FRAME_WORDS * 8; self->variables < FRAME_WORDS * 8 + 32; self->variables += 8)
-        if (read_word(self, frame + (uintptr_t)self->variables, &word) == 0 && untagged(word) == (uintptr_t)coro)
-            return 0;
-    return -1;
-}
-
 /* sampler(state, codes, stops, filtered, task, coro): ready to run, or an error that says why not. */
 static PyObject *sampler_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *state, *codes, *stops, *task, *coro;
@@ -892,10 +502,6 @@ static PyObject *sampler_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Sampler *self;
     if (!PyArg_ParseTuple(args, "OO!O!pOO", &state, &PyTuple_Type, &codes, &PyTuple_Type, &stops, &filtered, &task, &coro))
         return NULL;
-    if (PyInterpreterState_ThreadHead == NULL || PyThreadState_Next == NULL || PyThread_get_thread_ident == NULL)
-        return refuse("threads");
-    if ((void *)&PyCoro_Type == NULL || (void *)&PyGen_Type == NULL)
-        return refuse("coroutines");
     self = (Sampler *)PyType_GenericAlloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -918,23 +524,8 @@ static PyObject *sampler_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         self->stops[self->stop_count++] = (uintptr_t)PyTuple_GetItem(stops, index);
     if (open_memory(self, filtered) < 0)
         goto failed;
-    if (learn_codes(self, codes) < 0) {
-        refuse("code objects");
+    if (learn_layout(self, codes, task, coro) < 0)
         goto failed;
-    }
-    if (learn_strings(self) < 0) {
-        refuse("strings");
-        goto failed;
-    }
-    if (learn_frames(self) < 0) {
-        refuse("frames");
-        goto failed;
-    }
-    if (learn_tasks(self, task, coro) < 0 || learn_variables(self, coro) < 0) {
-        if (!PyErr_Occurred())
-            refuse("coroutines");
-        goto failed;
-    }
     return (PyObject *)self;
 failed:
     Py_DECREF((PyObject *)self);

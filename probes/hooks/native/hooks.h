@@ -12,7 +12,9 @@
  * call_soon.c    the hooks of call_soon: when a callback was made ready, who cancelled what it waited for
  * step.c         the hook of Handle._run: steps and ends of tasks
  * reraise.c      an exception of a callback, raised again in asyncio's own code
- * flame.c        samples of what the threads of loops run, read without the GIL
+ * flame.c        samples of what the threads of loops run, read without the GIL (sampler.h)
+ * flame_memory.c the memory of this process, read through the kernel
+ * flame_layout.c where this interpreter keeps what the sampler reads
  * gil.c          which thread has the GIL, sampled without it
  * rest.c         the watchdog's pause while all loops rest
  * reading.c      scopes in which the probe's threads read: the program is the one that lets go of its objects

@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 def threads(targets: tuple[str, ...], as_json: bool, duration: float, at: str | None, token_file: str | None) -> int:
     """Print the threads of a program: CPU share, state, line, executor job and the task that asked for it.
 
-    Of several programs in one table; of a recording at its end or at a time. The probe's own threads are left out.
-    With --json each thread has its whole stack.
+    Of several programs in one table; of a recording or a black box as last looked at. The probe's
+    own threads are left out. With --json each thread has its whole stack.
     """
     from monitor.plain import threads as plain
+    from monitor.plain.thread_objects import threads_object
 
     def recorded_look(path: Path, moment: str | float | None) -> Store:
         from monitor.recording.reader import store_at
 
         store = store_at(path, moment)
         if not store.thread_looks:
-            raise UsageError(
-                "no look at the threads up to that time", "looptop record takes one every few seconds, a black box none"
-            )
+            hint = "looptop record takes one every few seconds, a black box one every 10 s or so"
+            raise UsageError("no look at the threads up to that time", hint)
         return store
 
     return print_answer(
@@ -52,7 +52,7 @@ def threads(targets: tuple[str, ...], as_json: bool, duration: float, at: str | 
         ask=lambda connection: plain.look(connection, duration),
         takes=duration,
         read=recorded_look,
-        thing=plain.threads_object,
+        thing=threads_object,
         lines=plain.thread_lines,
         together=plain.lines_of_all,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.plain import objects
+from monitor.plain.thread_objects import threads_object
 from monitor.store.labels import site_text
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def last_object(box: Box, store: Store, things: Iterable[Object], findings: Find
         "ended": ended_object(box),
         "last_entry": objects.seconds(store.now),
         "blocked": blocked_objects(store),
+        "threads": threads_object(store) if store.thread_looks else None,
         "slow_callbacks": slow[-LAST:],
         "failures": failures[-LAST:],
         "findings": seen.found,

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from monitor import formatting as fmt
 from monitor.errors import ConnectError, LooptopError
-from monitor.plain.objects import Object, rounded, site_object, stack
 from monitor.plain.snapshot import replies
 from monitor.plain.tables import of_columns, table
 from monitor.store.across import OfWorker, across, process_text
 from monitor.store.store import Store
-from monitor.store.threads import THREADS, Thread
+from monitor.store.threads import THREADS
 
 if TYPE_CHECKING:
     from monitor.transport.connection import Connection
@@ -49,47 +48,6 @@ def _ask(connection: Connection, store: Store, number: int) -> None:
     store.add_threads(reply.threads)
 
 
-def threads_object(store: Store) -> Object:
-    """The object that `looptop threads --json` prints. Stacks are outermost first."""
-    threads = store.threads
-    return {
-        "duration": rounded(threads.seconds),
-        "cpu": rounded(threads.cpu),
-        "cpu_of_loops": rounded(threads.cpu_of_loops),
-        "threads": [_object(row) for row in threads.rows],
-        "more": threads.more,
-    }
-
-
-def _object(row: Thread) -> Object:
-    facts, job = row.facts, row.facts.job
-    task = None if job is None else job.task
-    return {
-        "name": facts.name,
-        "native": facts.native,
-        "ident": facts.ident,
-        "daemon": facts.daemon,
-        "cpu": _share(row.cpu),
-        "gil": _share(row.gil),
-        "queued": _share(row.queued),
-        "loop": row.loop,
-        "state": facts.state,
-        "at": site_object(row.at),
-        "stack": stack(row.stack),
-        "job": None
-        if job is None
-        else {
-            "function": job.function,
-            "site": site_object(row.job),
-            "task": None if task is None else {"id": task.id, "name": task.name, "coro": task.coro},
-        },
-    }
-
-
-def _share(share: float | None) -> float | None:
-    return None if share is None else rounded(share)
-
-
 def thread_lines(store: Store, width: int, colour: bool) -> list[str]:
     """A table, and a line with the sums."""
     return [*table(store.threads.rows, of_columns(THREADS, store), width, colour), "", _sums(store)]
@@ -113,7 +71,9 @@ def _sums(store: Store) -> str:
     threads = store.threads
     more = f", {threads.more} more are not shown" if threads.more else ""
     number = fmt.several(len(threads.rows), "thread")
+    age = threads.age(store.now)
+    seen = "" if age is None else f"; seen {fmt.duration(age)} earlier"
     return (
         f"{number}{more}; CPU {fmt.percent(threads.cpu)} over {fmt.duration(threads.seconds)}, "
-        f"{fmt.percent(threads.cpu_of_loops)} in threads with a loop"
+        f"{fmt.percent(threads.cpu_of_loops)} in threads with a loop{seen}"
     )

@@ -45,8 +45,9 @@ class ThreadFacts(msgspec.Struct, frozen=True):
 
 
 class ThreadsReply(msgspec.Struct, frozen=True):
-    """The threads at one moment (monotonic clock); `more` were omitted."""
+    """The threads at one moment: `at` by the monotonic clock, `time` Unix time if known; `more` were omitted."""
 
     at: Microseconds
     rows: Annotated[list[ThreadFacts], msgspec.Meta(max_length=10_000)]
     more: Int = 0
+    time: Microseconds | None = None

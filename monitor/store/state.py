@@ -109,7 +109,9 @@ class State:
         self.sync_scan = scan_of(scan, at * SECOND, self.tables)
 
     def add_threads(self, look: ThreadsReply) -> None:
-        """Adds a look at the threads."""
+        """Adds a look at the threads. A segment of a black box begins with that of the one before again."""
+        if self.thread_looks and self.thread_looks[-1].at == look.at:
+            return
         self.thread_looks = (*self.thread_looks[1 - LOOKS :], look)
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from monitor import formatting as fmt
+from monitor.protocol.rows import SECOND
 from monitor.store.column import Column, figure
 from monitor.store.task_names import title
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from monitor.store.model import Loop, Site
     from monitor.store.tables import Tables
 
+FRESH = 2.0
+"""Seconds for which a look counts as being of now."""
 LOOKS = 2
 """Looks that are kept: shares are of the time between them."""
 
@@ -41,11 +44,12 @@ class Thread(msgspec.Struct, frozen=True):
 
 
 class Threads(msgspec.Struct, frozen=True):
-    """The threads, the busiest first."""
+    """The threads, the busiest first; `time` is the Unix time of the look, None if unknown."""
 
     rows: tuple[Thread, ...] = ()
     seconds: float = 0.0
     more: int = 0
+    time: float | None = None
 
     @property
     def cpu(self) -> float:
@@ -56,6 +60,10 @@ class Threads(msgspec.Struct, frozen=True):
     def cpu_of_loops(self) -> float:
         """Of those that run an event loop."""
         return sum(row.cpu or 0.0 for row in self.rows if row.loop is not None)
+
+    def age(self, now: float) -> float | None:
+        """How many seconds the look was ago at a time; None if it was hardly ago, or is unknown."""
+        return now - self.time if self.time is not None and now - self.time >= FRESH else None
 
     def busiest_other(self) -> Thread | None:
         """The busiest thread without a loop."""
@@ -95,7 +103,8 @@ def compared(looks: Sequence[ThreadsReply], tables: Tables, loops: Iterable[Loop
             )
         )
     rows.sort(key=lambda row: -(row.cpu or 0.0))
-    return Threads(tuple(rows), 0.0 if before is None else (after.at - before.at) / 1e6, after.more)
+    seconds = 0.0 if before is None else (after.at - before.at) / 1e6
+    return Threads(tuple(rows), seconds, after.more, None if after.time is None else after.time * SECOND)
 
 
 def job_text(row: Thread, roots: tuple[str, ...] = ()) -> str:

@@ -19,6 +19,7 @@ from ..base.turns import turns
 from ..history.recorder import COARSE, ROWS
 from ..serving import discovery, hello
 from ..serving.session import Session
+from ..serving.thread_looks import ThreadLooks
 from . import old_boxes
 from .box_setting import BoxSetting
 from .ring import LostError, Ring, SegmentFullError
@@ -32,6 +33,9 @@ EVERY = 1.0
 """Seconds between two ticks."""
 TASK_BYTES = 100
 """Upper estimate of a task's compressed bytes in the first ticks of a segment; limits the number of tasks."""
+THREAD_BYTES = 300
+"""Upper estimate of the compressed bytes of a thread, of which a look may have so many that it takes a quarter of a
+segment."""
 FIGURE_BYTES = 3
 """Upper estimate of the compressed bytes of a figure of the history, which may take a quarter of a segment."""
 MOST_WAITS = 60
@@ -62,6 +66,7 @@ class Box:
         self._reread_due = 0.0
         self._due = 0.0
         self._steps = StepCopy(probe.ring)
+        self._threads = ThreadLooks()
 
     @property
     def on(self) -> bool:
@@ -195,7 +200,8 @@ class Box:
         columns = max(self._probe.history.columns, 1)
         rows = min(ring.segment_size // 4 // FIGURE_BYTES // columns, ROWS[COARSE])
         room = ring.segment_size - rows * columns * FIGURE_BYTES
-        session.begin_unasked(last_event, room // TASK_BYTES, rows)
+        self._threads.begin(ring.segment_size // 4 // THREAD_BYTES)
+        session.begin_unasked(last_event, room // TASK_BYTES, rows, self._threads)
         return session
 
     def _next_waits(self, now: float) -> list[int]:

@@ -43,12 +43,28 @@ _STATES = {"R": "running", "S": "sleeping", "D": "uninterruptible", "T": "stoppe
 _WORK_ITEM, _ANYIO = "_WorkItem.run", "WorkerThread.run"
 
 
-def read(
-    own: set[int], doing: Callable[[int], str], tables: Tables, held: dict[int, float] | None = None
-) -> dict[str, Any]:
-    """The `threads` of a reply.
+class Seen:
+    """What a look found, for the next one: a thread that has slept ever since is still where it was."""
 
-    `own`: identities of the probe's threads; `doing`: see `Gil.asleep_in`; `held`: seconds for which each had the GIL.
+    __slots__ = ("rows",)
+
+    def __init__(self) -> None:
+        self.rows: dict[int, tuple[str, dict[str, Any]]] = {}
+        """By the kernel's number: its scheduling counts, and its row."""
+
+
+def read(
+    own: set[int],
+    doing: Callable[[int], str],
+    tables: Tables,
+    held: dict[int, float] | None = None,
+    seen: Seen | None = None,
+    most: int = MOST_THREADS,
+) -> dict[str, Any]:
+    """The `threads` of a reply; of more than `most` threads the main thread and others.
+
+    `own`: identities of the probe's threads; `doing`: see `Gil.asleep_in`; `held`: seconds for which each had the GIL;
+    `seen`: of the look before, is brought up to date.
     """
     try:
         natives = sorted(int(name) for name in os.listdir(_TASKS))
@@ -58,19 +74,38 @@ def read(
     mine = {get_native_id(), *(native for ident, native in threads.items() if ident in own)}
     found: dict[int, dict[str, Any]] = {}
     theirs = [native for native in natives if native not in mine]
-    for native in theirs[:MOST_THREADS]:
-        row = _from_kernel(native, doing)
+    theirs.sort(key=os.getpid().__ne__)
+    before = {} if seen is None else seen.rows
+    counts: dict[int, str] = {}
+    changed = []
+    for native in turns.over(theirs[:most]):
+        counts[native] = ran = _text(native, "schedstat")  # before its stack: if it runs now, the next look sees that
+        row = _as_before(before.get(native), ran)
+        if row is None:
+            row = _from_kernel(native, ran, doing)
+            changed.append(native)
         if row is not None:
             found[native] = row
-    shown = [(ident, native) for ident, native in threads.items() if native in found]
+    idents = {native: ident for ident, native in threads.items()}
+    shown = [(idents[native], native) for native in changed if native in found and native in idents]
     for start in range(0, len(shown), AT_ONCE):
         reading.read_any(_look, shown[start : start + AT_ONCE], found, tables)
         turns.give()
     rows = list(found.values())
+    if seen is not None:
+        seen.rows = {native: (counts[native], row) for native, row in found.items()}
     for row in rows:
         if held is not None and row["ident"] is not None:
             row["gil"] = round(held.get(row["ident"], 0.0) * 1e6)
-    return {"at": round(monotonic() * 1e6), "rows": rows, "more": max(len(theirs) - MOST_THREADS, 0)}
+    return {"at": round(monotonic() * 1e6), "rows": rows, "more": max(len(theirs) - most, 0)}
+
+
+def _as_before(seen: tuple[str, dict[str, Any]] | None, ran: str) -> dict[str, Any] | None:
+    """The row of a thread that has not run since it was seen asleep; None if it may have. Who waits for a job may
+    change without that."""
+    if seen is None or not ran or seen[0] != ran or seen[1]["state"] != "sleeping" or seen[1]["job"] is not None:
+        return None
+    return {**seen[1], "read": round(monotonic() * 1e6)}
 
 
 def _natives(own: set[int]) -> dict[int, int]:
@@ -104,8 +139,8 @@ def _known() -> dict[int, Any]:
     return found
 
 
-def _from_kernel(native: int, doing: Callable[[int], str]) -> dict[str, Any] | None:
-    """What the kernel knows of a thread; None if it has ended."""
+def _from_kernel(native: int, ran: str, doing: Callable[[int], str]) -> dict[str, Any] | None:
+    """What the kernel knows of a thread, with its `schedstat`; None if it has ended."""
     stat = _text(native, "stat")
     name, _, rest = stat.partition("(")[2].rpartition(")")
     words = rest.split()
@@ -113,7 +148,7 @@ def _from_kernel(native: int, doing: Callable[[int], str]) -> dict[str, Any] | N
         return None
     queued: int | None = None
     try:
-        spent, queued = (int(word) // 1000 for word in _text(native, "schedstat").split()[:2])
+        spent, queued = (int(word) // 1000 for word in ran.split()[:2])
     except ValueError:
         spent = round((int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") * 1e6)
     state = _STATES.get(words[0], "ended")

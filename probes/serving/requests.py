@@ -83,12 +83,15 @@ class Requests:
             self._replies.popleft()
             return None
 
-    def threads(self, session: Session) -> dict[str, Any]:
-        """The threads of the program, without those of the probe."""
+    def threads(
+        self, session: Session, seen: threads.Seen | None = None, most: int = threads.MOST_THREADS
+    ) -> dict[str, Any]:
+        """The threads of the program, without those of the probe. `seen`, `most`: see `threads.read`."""
         gil, share = self._probe.watchdog.gil, self._probe.gil_share
         own = gil.own | share.thread.own | self._probe.flames.on_loop.thread.own
         held = share.look() if session.watch.gil else None
-        return threads.read(own, gil.asleep_in, self._tables, held)
+        found = threads.read(own, gil.asleep_in, self._tables, held, seen, most)
+        return {"time": self._probe.clock.unix(), **found}
 
     def _tasks(self, session: Session, number: int, frame: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         sort, limit = task_query.order(frame)

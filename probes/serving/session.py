@@ -7,6 +7,7 @@ previous one was sent. So a viewer that does not read costs one piece of output 
 from __future__ import annotations
 
 from array import array
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ..hooks.records import TaskRecord
     from ..sampling.sampler import Changes
     from .host import Host
+    from .thread_looks import ThreadLooks
 
 MOST_ROWS = 2000
 """Most rows in one tick; further changes come in the next."""
@@ -85,6 +87,7 @@ class Session:
         self._requests = Requests(probe)
         self._process_due = 0.0
         self._threads_due = 0.0
+        self._boxed_threads: ThreadLooks | None = None  # for the black box only
         self._past: Iterator[dict[str, Any]] | None = None
         self._past_sent: dict[tuple[int, int], int] = {}
         self._past_rows: int | None = None  # most rows of a series; for the black box only
@@ -119,12 +122,13 @@ class Session:
             return self._requests.take(self, frame)
         return []  # a newer viewer may send types that this probe does not know
 
-    def begin_unasked(self, last_event: int, most: int, past_rows: int) -> None:
-        """Begins for the black box: with the events after a number, at most so many tasks, and history."""
+    def begin_unasked(self, last_event: int, most: int, past_rows: int, threads: ThreadLooks) -> None:
+        """Begins for the black box: with the events after a number, at most so many tasks, history, and threads."""
         self.watching = True
         self.watch.history = self.watch.findings = self.watch.groups = self.watch.groups_by_site = True
         self.watch.flame = self._probe.settings.box_flame
         self._past_rows = past_rows
+        self._boxed_threads = threads
         self._steps = Names(self._probe.ring)
         self._most_rows = MOST_UNASKED
         self._most_dirty = most
@@ -259,6 +263,14 @@ class Session:
         room = min(max(room, LEAST_ROWS), self._most_rows)
         return taken + sorted(dirty.take(room), key=attrgetter("id"))
 
+    def _look_at_threads(self, now: float) -> dict[str, Any] | None:
+        if self._boxed_threads is not None:
+            return self._boxed_threads.next(now, partial(self._requests.threads, self))
+        if not self.watch.threads or now < self._threads_due:
+            return None
+        self._threads_due = now + self.watch.threads - 0.05
+        return self._requests.threads(self)
+
     def _idle(self, now: float) -> bool:
         """Whether a tick of the black box may leave out all but the loops and the history, as nothing else is new."""
         probe = self._probe
@@ -314,9 +326,9 @@ class Session:
         found = self._groups.rows(now, self.watch.groups_by_site) if self.watch.groups and not FREE_THREADED else None
         if found is not None:
             tick["groups"] = found
-        if self.watch.threads and now >= self._threads_due:
-            self._threads_due = now + self.watch.threads - 0.05
-            tick["threads"] = self._requests.threads(self)
+        look = self._look_at_threads(now)
+        if look is not None:
+            tick["threads"] = look
         second, boxed = now >= self._process_due, self._past_rows is not None
         if second:
             self._process_due = now + (BOXED_EVERY if boxed else PROCESS_EVERY if self._process_due else PROCESS_AGAIN)

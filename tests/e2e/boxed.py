@@ -31,7 +31,10 @@ async def two_ticks() -> None:
 
 
 async def main() -> None:
+    how = sys.argv[1] if len(sys.argv) > 1 else "run"
     jobs = [asyncio.create_task(job(), name=f"job-{number}") for number in range(10)]
+    if how == "run":  # it is killed, so nothing waits for the thread
+        jobs.append(asyncio.create_task(asyncio.to_thread(time.sleep, 600), name="asker"))
     lock = asyncio.Lock()
     await lock.acquire()
     jobs.append(asyncio.create_task(lock.acquire(), name="waits"))
@@ -43,7 +46,6 @@ async def main() -> None:
     while not sampled() and time.monotonic() < until:
         time.sleep(0.1)
     print("ready", flush=True)
-    how = sys.argv[1] if len(sys.argv) > 1 else "run"
     if how == "block":
         await asyncio.sleep(0.5)
         print("blocking", flush=True)

@@ -76,6 +76,7 @@ def test_a_killed_program_is_found_and_read(folder):
     wait_until(lambda: store_at(box).sync_scan.locks, "what tasks wait for")
     wait_until(lambda: [group for group in store_at(box).label_groups.values() if group.name == "job"], "groups")
     wait_until(lambda: store_at(box).slow.lines and store_at(box).ended, "what blocked, and what failed")
+    wait_until(lambda: asker(store_at(box).threads.rows), "two looks at the thread that has a job")
     assert box.stat().st_mode & 0o777 == 0o600
     assert json.loads(looptop(folder, "postmortem", "--json")) == {"boxes": []}  # it lives
     program.send_signal(signal.SIGKILL)
@@ -96,11 +97,21 @@ def test_a_killed_program_is_found_and_read(folder):
     (loop,) = (rows for rows in last["history"] if (rows["loop"], rows["step"]) == (1, 1.0))
     assert max(loop["columns"]["lag"]) > 0.04 and any(loop["columns"]["utilization"])
     assert str(program.pid) in looptop(folder, "postmortem")
+    threads = json.loads(looptop(folder, "threads", str(box), "--json"))
+    assert threads == last["threads"]
+    (napping,) = (thread for thread in threads["threads"] if thread["job"])
+    assert (napping["job"]["function"], napping["job"]["task"]["name"]) == ("sleep", "asker")
+    assert (napping["state"], napping["stack"][-1]["function"]) == ("sleeping", "_WorkItem.run")
+    assert [thread["native"] for thread in threads["threads"] if thread["loop"]] == [program.pid]
     for target in ("@boxed", str(program.pid)):
         done = run_looptop(folder, "tasks", target)
         assert done.returncode == 3 and f"looptop postmortem {target}" in done.stderr
         assert f"looptop tasks {box}" in done.stderr, "the command that answers"
     every_command_reads(folder, box)
+
+
+def asker(rows):
+    return [row for row in rows if row.cpu is not None and row.facts.job and row.facts.job.task]
 
 
 def every_command_reads(folder, box):

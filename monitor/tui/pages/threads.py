@@ -43,6 +43,9 @@ def summary(threads: Threads, store: Store) -> list[Parts]:
         (share(others), "warn" if others >= HIGH else "strong"),
         (f"  {fmt.several(number, 'thread')}" + (f", {threads.more} not shown" if threads.more else ""), "dim"),
     )
+    age = threads.age(store.now)
+    if age is not None:
+        first = (*first, (f"  seen {fmt.duration(age)} ago", "dim"))
     busiest = threads.busiest_other()
     if busiest is None or others < HIGH or (busiest.cpu or 0.0) < others / 4:
         return [first, (("", "text"),)]

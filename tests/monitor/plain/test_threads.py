@@ -4,7 +4,8 @@ import msgspec
 import pytest
 from fake_probe import hello, static
 
-from monitor.plain.threads import lines_of_all, thread_lines, threads_object
+from monitor.plain.thread_objects import threads_object
+from monitor.plain.threads import lines_of_all, thread_lines
 from monitor.protocol import frames
 from monitor.store.store import Store
 
@@ -13,8 +14,8 @@ def thread(native, cpu, read, **more):
     return {"native": native, "ident": native * 10, "name": f"t{native}", "cpu": cpu, "read": read, **more}
 
 
-def look(at, *rows, more=0):
-    told = {"type": "reply", "id": 1, "ok": True, "threads": {"at": at, "rows": rows, "more": more}}
+def look(at, *rows, more=0, **rest):
+    told = {"type": "reply", "id": 1, "ok": True, "threads": {"at": at, "rows": rows, "more": more, **rest}}
     return frames.decode(msgspec.json.encode(told)).threads
 
 
@@ -62,3 +63,16 @@ def test_objects(found):
     assert [line["line"] for line in told["threads"][0]["stack"]] == [3, 7]
     assert told["threads"][0]["job"]["task"] == {"id": 9, "name": "asker", "coro": "ask"}
     assert told["threads"][1]["job"] is None
+
+
+def test_a_look_of_earlier_says_so_and_counts_once(found):
+    at = 2_000_000
+    assert threads_object(found)["time"] is None
+    looked = look(at, thread(1, 20_000, at, state="sleeping"), time=found.now_us - 7_200_000)
+    for _ in range(2):  # a segment of a black box begins with the last look again
+        found.add_threads(looked)
+    assert threads_object(found)["time"] == pytest.approx(found.now - 7.2)
+    assert (
+        thread_lines(found, 120, False)[-1]
+        == "1 thread; CPU 1.0% over 1.00s, 0% in threads with a loop; seen 7.20s earlier"
+    )

@@ -292,10 +292,11 @@ def finish(record: TaskRecord, task: AnyTask, now: float) -> None:
         if record.loop is not None:
             record.loop.steps += record.steps
         record.dirty = True
-    if not record.dirty:
-        add_changed(record)
+    # First: as long as it is there, the sampler takes the end as not yet recorded.
     if records.get(record.key) is record:
         del records[record.key]
+    if not record.dirty:
+        add_changed(record)
 
 
 def report_end(record: TaskRecord, task: AnyTask, error: BaseException | None, coro: Any = None) -> None:

@@ -28,6 +28,8 @@ _SLICE = 64
 _PRUNED = 10_000
 """Records that are processed, or only pruned, before giving up the GIL for a moment."""
 _BLOCKED = 0.25
+_GONE = -1
+"""The outcome of a task that was collected before its end."""
 _CROWD = 5000
 """Number of tasks above which a loop is not asked for all its tasks every second."""
 
@@ -126,9 +128,10 @@ class Sampler:
         for loop_record in list(install.loops.values()):
             changes.lags[loop_record.id] = loop_record.lag_peak
             loop_record.lag_peak = 0.0
-        if install.state.lost:
-            self._events.drop(install.state.lost)
-            install.state.lost = 0
+        # At once, without a call in between: the hooks count on.
+        lost, install.state.lost = install.state.lost, 0
+        if lost:
+            self._events.drop(lost)
         self._allow_names(now)
         cancellation.refill()
         take = install.changed.popleft
@@ -139,10 +142,10 @@ class Sampler:
             record.dirty = False
             self._book(record, changes)
         for counts in list(install.site_aggregates.values()):
-            if counts.unreported:
+            unreported, counts.unreported = counts.unreported, 0
+            if unreported:
                 changes.sites.add(counts.site)
-                self._events.leave_unnamed(counts.unreported)
-                counts.unreported = 0
+                self._events.leave_unnamed(unreported)
         for loop, _ in install.running():
             running = reading.running_record(loop)
             if running is None:
@@ -179,8 +182,11 @@ class Sampler:
         self._named_at = now
 
     def _book(self, record: TaskRecord, changes: Changes) -> None:
+        """Takes what a record says now. Its task may go on meanwhile, and end: then it is queued again."""
         counts = None
         if record.steps_reported < 0:
+            if record.dirty:  # queued again, or it has ended and was counted at its creation site
+                return
             record.steps_reported = 0
             self.by_id[record.id] = record
             self._know(record)
@@ -188,21 +194,27 @@ class Sampler:
                 counts = self._counts(record.site)
                 counts.born += 1
                 changes.sites.add(record.site)
-        steps = record.steps
+        outcome = record.outcome
+        if not outcome and not reading.is_alive(record):
+            outcome = record.outcome or _GONE
+        steps = record.steps  # after the outcome, so that those of an end are all there
         if record.loop is not None:
             record.loop.steps += steps - record.steps_reported
         record.steps_reported = steps
-        if record.outcome:
-            self.by_id.pop(record.id, None)
+        if outcome > 0:
+            if install.records.get(record.key) is record:
+                return  # its end is being recorded, which may call code of the program; it is queued afterwards
+            if self.by_id.pop(record.id, None) is None:
+                return  # queued twice
             counts = counts or self._counts(record.site)
             counts.ended += 1
-            counts.failed += record.outcome == protocol.FAILED
-            counts.cancelled += record.outcome == protocol.CANCELLED
+            counts.failed += outcome == protocol.FAILED
+            counts.cancelled += outcome == protocol.CANCELLED
             counts.busy += record.busy
             counts.steps += steps
             changes.sites.add(record.site)
             changes.ended.append(record)
-        elif not reading.is_alive(record):
+        elif outcome == _GONE:
             self.by_id.pop(record.id, None)
             changes.gone.append(record.id)
         else:

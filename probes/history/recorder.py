@@ -129,31 +129,31 @@ class History:
             if len(self._by_loop) > MOST_LOOPS:
                 del self._by_loop[gone]
         live = len(self._sampler.by_id)
-        births, ends, failures = (
-            round((total - before) / max(elapsed, 1.0))
-            for total, before in zip(self._sampler.totals(), self._totals, strict=True)
+        totals = zip(self._sampler.totals(), self._totals, strict=True)
+        counts = [total - before for total, before in totals]
+        births, ends, failures, full = (
+            spread(count, elapsed, len(slots)) for count in (*counts, _full_collections() - self._full)
         )
         rss = process.resident()
-        full = _full_collections()
         fds = process.descriptors_quickly()
         cpu = (process.cpu_time() - self._cpu) / elapsed
         collecting = gc_pauses.take()
-        row = [
-            running,
-            scheduled if known else UNKNOWN,
-            max(live - running - scheduled, 0) if known else UNKNOWN,
-            births,
-            ends,
-            failures,
-            UNKNOWN if rss is None else rss >> 10,
-            round(cpu * 1000),
-            full - self._full,
-            UNKNOWN if fds is None else fds,
-            live,
-            UNKNOWN if collecting is None else round((collecting[0] - self._collecting) / max(elapsed, 1.0) * 1e6),
-            UNKNOWN if collecting is None else round(collecting[1] * 1e6),
-        ]
-        for slot in slots:
+        for slot, born, ended, failed, collections in zip(slots, births, ends, failures, full, strict=True):
+            row = [
+                running,
+                scheduled if known else UNKNOWN,
+                max(live - running - scheduled, 0) if known else UNKNOWN,
+                born,
+                ended,
+                failed,
+                UNKNOWN if rss is None else rss >> 10,
+                round(cpu * 1000),
+                collections,
+                UNKNOWN if fds is None else fds,
+                live,
+                UNKNOWN if collecting is None else round((collecting[0] - self._collecting) / max(elapsed, 1.0) * 1e6),
+                UNKNOWN if collecting is None else round(collecting[1] * 1e6),
+            ]
             self._process.put(slot, row)
         self.rows += 1
         self._note(now)
@@ -206,6 +206,14 @@ class History:
         """Bytes that all figures take."""
         known = [self._process, *self._by_loop.values()]
         return sum(figures.fine.size() + figures.coarse.size() for figures in known)
+
+
+def spread(count: int, elapsed: float, seconds: int) -> list[int]:
+    """What happened in some time, a second, for so many rows of a second. Few things are in some of them, not in none:
+    rounded one by one, a single failure in rows that come three seconds late would be a third of one in each.
+    """
+    whole = round(count * seconds / max(elapsed, 1.0))
+    return [whole * (place + 1) // seconds - whole * place // seconds for place in range(seconds)]
 
 
 def _full_collections() -> int:

@@ -34,6 +34,17 @@ def test_ten_rows_become_one() -> None:
     assert figures.coarse.since(0) == (9, [[99, 109, 119], [97, 104, 114], [99, 109, 118]])
 
 
+def test_rows_that_come_late_share_what_happened() -> None:
+    assert recorder.spread(1, 3.4, 3) == [0, 0, 1], "a third of a failure in each would be none"
+    assert recorder.spread(1, 1.9, 1) == [1]
+    assert recorder.spread(10, 4.0, 4) == [2, 3, 2, 3]
+    assert recorder.spread(0, 2.0, 2) == [0, 0]
+    assert sum(recorder.spread(61 * 5, 610.0, 61)) == 30, "the oldest rows are left out, and their part with them"
+    for count in (1, 2, 7, 100):
+        for seconds in (1, 2, 5, 60):
+            assert sum(recorder.spread(count, seconds + 0.99, seconds)) >= 1
+
+
 def test_the_whole_history_is_bounded() -> None:
     process, loop = recorder.protocol.HISTORY_PROCESS, recorder.protocol.HISTORY_LOOP
     figures = [recorder._Figures(process), *(recorder._Figures(loop) for _ in range(recorder.MOST_LOOPS))]

@@ -15,6 +15,7 @@ from ..hooks import reading
 from ..hooks.accounting import record_of
 from ..hooks.reading import hold
 from ..inspection.awaiters import awaited_by
+from ..inspection.executors import threads_of
 from ..inspection.threads import future_of_job
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Jobs:
 
     def threads(self) -> list[int]:
         """Identities of the threads of executors."""
-        known = list(getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", ()))
+        known = threads_of("thread", "_threads_queues")
         worker = getattr(sys.modules.get("anyio._backends._asyncio"), "WorkerThread", None)
         if worker is not None:
             active = list(getattr(sys.modules.get("threading"), "_active", {}).values())

@@ -39,14 +39,15 @@ class Throttled:
 
     def since(self, started: float) -> float:
         """Seconds of throttling since a moment, or since the last reading before it; 0.0 without a quota."""
-        if not self._file or not self._readings:
+        file, readings = self._file, list(self._readings)  # the watchdog goes on reading
+        if not file or not readings:
             return 0.0
-        before = self._readings[0][1]
-        for at, seconds in self._readings:
+        before = readings[0][1]
+        for at, seconds in readings:
             if at > started:
                 break
             before = seconds
-        return max(seconds_in(self._file) - before, 0.0)
+        return max(seconds_in(file) - before, 0.0)
 
 
 def seconds_in(file: str) -> float:

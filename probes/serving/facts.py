@@ -63,5 +63,5 @@ class Facts:
             "dropped": events.dropped + missed,
             "dropped_at": events.dropped_at,
             "unnamed": events.unnamed,
-            "off": [f"{name}: {why}"[:300] for name, why in self._registry.failed.items()],
+            "off": [f"{name}: {why}"[:300] for name, why in list(self._registry.failed.items())],
         }

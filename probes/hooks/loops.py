@@ -305,24 +305,34 @@ def native_id(thread: int) -> int:
 
 def busy_of(record: LoopRecord, now: float) -> float:
     """For how long a loop has been in callbacks since it was first counted (s), with the one that runs."""
-    since = record.since
-    busy = record.busy + (now - since if since else 0.0)
+    return _busy_since(record, now)[0]
+
+
+def _busy_since(record: LoopRecord, now: float) -> tuple[float, float]:
+    """The same, with the start of the callback that runs; 0.0: none runs."""
+    # At once, without a call in between: a callback that ends meanwhile would count twice.
+    busy, started, unseen = record.busy, record.started, record.unseen
+    since = started or (unseen.since if unseen is not None else 0.0)
+    if since:
+        busy += max(now - since, 0.0)
     if not record.clocked and record.thread_native:
         busy = max(busy, _busy_by_cpu(record, busy))
-    return busy
+    return busy, since
 
 
 def row_of(record: LoopRecord, loop: Loop, lag: float) -> list[Any]:
     """The protocol.LOOP_ROW of a loop; `lag` (s) is the worst since the viewer's last row."""
     now = monotonic()
-    since = record.since
-    open_interval = now - since if since else 0.0
-    busy = busy_of(record, now)
+    busy, since = _busy_since(record, now)
     ready = getattr(loop, "_ready", None)
     running = install.record_of(install.current_task_of(loop))
+    if record.since != since:
+        since = 0.0  # it is over, and that task may be in another
+    open_interval = max(now - since, 0.0) if since else 0.0
+    sent = record.beat_sent
     return [
         record.id,
-        round(max(lag, record.lag, now - record.beat_sent if record.beat_sent else 0.0) * 1e6),
+        round(max(lag, record.lag, now - sent if sent else 0.0) * 1e6),
         round(busy * 1e6),
         None if ready is None else len(ready),
         _timers(record, loop),

@@ -48,20 +48,19 @@ def static_of(task: Any, record: TaskRecord, tables: Tables, clock: Clock) -> li
 def row_of(record: TaskRecord, label: int = 0) -> list[Any] | None:
     """The protocol.TASK_ROW of a task as it is now; None for one collected before its end. `label`: a string."""
     loop = record.loop
-    busy, longest = record.busy, record.max_step
-    if record.outcome:
-        state = record.outcome
-    else:
-        state = loops.state_of(record)
-        if state < 0:
-            return None
-        since = loop.since if loop is not None else 0.0
-        if state == protocol.RUNNING and since:
-            open_interval = monotonic() - since
-            busy += open_interval
-            longest = max(longest, open_interval)
-    scheduled = None if loop is None or not loop.schedules else microseconds(record.scheduled)
-    return [record.id, state, record.steps, microseconds(busy), scheduled, microseconds(longest), label]
+    since = loop.since if loop is not None else 0.0
+    state = record.outcome or loops.state_of(record)
+    if state < 0:
+        return None
+    now = monotonic()
+    # After the state, so that those of an end are all there, and at once.
+    steps, busy, longest, scheduled = record.steps, record.busy, record.max_step, record.scheduled
+    if state == protocol.RUNNING and loop is not None and since and loop.since == since:  # else of another callback
+        open_interval = max(now - since, 0.0)
+        busy += open_interval
+        longest = max(longest, open_interval)
+    queued = None if loop is None or not loop.schedules else microseconds(scheduled)
+    return [record.id, state, steps, microseconds(busy), queued, microseconds(longest), label]
 
 
 def site_row(counts: SiteCounts) -> list[Any]:

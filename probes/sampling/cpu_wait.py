@@ -70,14 +70,16 @@ class CpuWait:
         if any(record.started for record in known.values()):
             self._throttled.look()
         for gone in self._last.keys() - known.keys():
-            del self._last[gone]
+            self._last.pop(gone, None)
             self._baselines.pop(gone, None)
             self._unclocked.pop(gone, None)
         for record in known.values():
+            now, last = monotonic(), self._last.get(record.id)
             started, busy = record.started, record.busy
-            last = self._last.get(record.id)
             if last is not None and not started and record.clocked and busy == last.busy:
-                self._last[record.id] = last._replace(at=monotonic())  # the loop has been idle since
+                idle = last._replace(at=now)  # the loop has been idle since
+                if record.id in self._last and self._last[record.id] is last:
+                    self._last[record.id] = idle  # else a callback has ended meanwhile, and was read
                 continue
             reading = _read(record, started, busy)
             if started and last is not None and last.at < started:

@@ -236,8 +236,11 @@ class Watchdog:
         silent = []
         for loop, record in install.running():
             started = record.started
-            if record.beat_sent:
-                record.lag_peak = max(record.lag_peak, now - record.beat_sent)
+            sent = record.beat_sent
+            if sent:
+                lag = now - sent
+                if lag > record.lag_peak:  # no `max`: the sampler may reset it during a call
+                    record.lag_peak = lag
             else:
                 silent.append((loop, record))
             if now - started > self.interval * 0.8 if started else not (record.clocked or record.unseen):
@@ -329,7 +332,8 @@ class Watchdog:
         duration = ended - unseen.since
         record.busy += duration
         unseen_callbacks.count(unseen, duration, ended)
-        record.lag_peak = max(record.lag_peak, duration)
+        if duration > record.lag_peak:
+            record.lag_peak = duration
         if duration >= self.threshold:
             number = unseen.task.id if unseen.task is not None else 0
             samples = [sample[:2] for sample in unseen.samples]
@@ -344,7 +348,8 @@ class Watchdog:
                 return  # the loop was stopped before it answered, and runs again
             record.answered = answered = monotonic()
             record.lag = lag = answered - now
-            record.lag_peak = max(record.lag_peak, lag)
+            if lag > record.lag_peak:
+                record.lag_peak = lag
             record.beat_sent = 0.0
             if not record.thread:
                 record.thread, record.thread_native = get_ident(), get_native_id()
@@ -380,7 +385,8 @@ class Watchdog:
             return  # a beat, on an overloaded machine: the probe never shows itself
         # Any callback that was due when it began had to wait for all of it. A beat need not have been pending: the
         # thread that sends them gets no turn while a C call holds the GIL.
-        record.lag_peak = max(record.lag_peak, elapsed)
+        if elapsed > record.lag_peak:
+            record.lag_peak = elapsed
         name, text, number = "", "", 0
         alive = task() if task is not None else None
         if task is not None and alive is not None:

@@ -146,6 +146,12 @@ class Probe:
             self._alive = False
         self.server.stop()
 
+    def exit(self, how: str) -> None:
+        """Leaves because the process is about to end in order; `how` is for the black box."""
+        self.box.how = how
+        self.on_gone = lambda: None  # unloading modules would be in vain
+        self.stop()
+
     _thread = 0
 
     def serve(self) -> None:

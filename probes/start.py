@@ -56,8 +56,7 @@ def make(given: dict[str, Any], pass_fds: bool = False) -> Probe:
     sys._looptop_probe = probe  # type: ignore[attr-defined]
 
     def at_exit() -> None:
-        probe.on_gone = _nothing  # the process exits: unloading modules would be in vain
-        probe.stop()
+        probe.exit("exited")
 
     at_fork = AtFork(probe, at_exit)
     at_fork.listen()
@@ -69,10 +68,6 @@ def make(given: dict[str, Any], pass_fds: bool = False) -> Probe:
     atexit.register(at_exit)
     probe.on_end = at_end
     return probe
-
-
-def _nothing() -> None:
-    pass
 
 
 class AtFork:

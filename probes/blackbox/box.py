@@ -22,6 +22,7 @@ from ..serving.session import Session
 from ..serving.thread_looks import ThreadLooks
 from . import old_boxes
 from .box_setting import BoxSetting
+from .orderly_end import OrderlyEnd
 from .ring import LostError, Ring, SegmentFullError
 from .steps import StepCopy
 
@@ -67,6 +68,9 @@ class Box:
         self._due = 0.0
         self._steps = StepCopy(probe.ring)
         self._threads = ThreadLooks()
+        self._orderly_end = OrderlyEnd(probe.exit)
+        self.how = ""
+        """How the program ends, if in order."""
 
     @property
     def on(self) -> bool:
@@ -166,6 +170,7 @@ class Box:
                 session = self._begin(ring, 0)
             if now >= self._due:
                 self._due = int(now) + EVERY
+                self._orderly_end.look()
                 self._steps.copy(ring)
                 session.due = now
                 session.watch.window = self._next_waits(now)
@@ -237,6 +242,7 @@ class Box:
         self._drop(remove=not isinstance(error, LostError))
 
     def _drop(self, remove: bool) -> None:
+        self._orderly_end.forget()
         ring, self._ring, self._session = self._ring, None, None
         if ring is not None:
             ring.close(remove)
@@ -249,7 +255,7 @@ class Box:
         keep = bool(failed) or self._probe.settings.keep_box
         try:
             if keep:
-                self._ring.end(failed or "exited")
+                self._ring.end(failed or self.how or "exited")
         except (OSError, LostError):
             keep = True
         self._drop(remove=not keep)

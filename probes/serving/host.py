@@ -72,3 +72,6 @@ class Host(Protocol):
 
     def stop_soon(self, why: str) -> None:
         """Takes the probe out after what its thread does now."""
+
+    def exit(self, how: str) -> None:
+        """Leaves because the process is about to end in order; `how` is for the black box."""

@@ -5,17 +5,20 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from waiting import CROWDED, wait_until
 
+from monitor.errors import LooptopError
 from monitor.flame.load import has_samples
 from monitor.protocol.frames import Tick
 from monitor.recording.reader import Recording, store_at
 from monitor.recording.replay_frames import walk
 
 BOXED = Path(__file__).parent / "boxed.py"
+SERVED = Path(__file__).parent / "served.py"
 
 
 @pytest.fixture
@@ -154,6 +157,36 @@ def test_a_clean_end_removes_the_box_unless_it_is_to_be_kept(folder):
     assert f"-{programs[1].pid}-" in kept.name
     (listed,) = json.loads(looptop(folder, "postmortem", "--json"))["boxes"]
     assert listed["ended"]["how"] == "exited"
+
+
+def test_uvicorn_ends_in_order_by_the_signal_that_it_raises_on_itself(folder):
+    """But not if its shutdown failed."""
+    ways = [("uvloop", "complete", "no"), ("asyncio", "complete", "yes"), ("asyncio", "failed", "no")]
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "probes", str(SERVED), *way],
+            env={**os.environ, "LOOPTOP": "1", "LOOPTOP_DIR": str(folder), "LOOPTOP_KEEP_BOX": keep},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for *way, keep in ways
+    ]
+
+    def serves(box):
+        with suppress(LooptopError):  # it may hold nothing yet
+            return any(task.coro == "Server.serve" for task in store_at(box).tasks.values())
+        return False
+
+    wait_until(lambda: sum(map(serves, boxes(folder))) == 3, "three servers that run")
+    for program in programs:
+        program.send_signal(signal.SIGTERM)
+    for program in programs:
+        assert (program.communicate(timeout=60)[0], program.returncode) == ("", -signal.SIGTERM)
+    listed = {box["pid"]: box["ended"]["how"] for box in json.loads(looptop(folder, "postmortem", "--json"))["boxes"]}
+    assert set(listed) == {program.pid for program in programs[1:]}
+    assert listed[programs[1].pid] == "ended in order (SIGTERM)"
+    assert listed[programs[2].pid].startswith("ended without a word")
 
 
 BAD_ENDS = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
+from ..base.protocol import STEP_EVENT
 from ..hooks import install
 from .objects import ObjectNames
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 PIECE = 8000
 """Events in one frame: 160 KB, 215 KB as text."""
+AT_ONCE = (4 << 20) // STEP_EVENT
+"""Events that are copied for a viewer at once, in some 2 ms: a fast program overwrites the ring before it can be sent
+in pieces."""
 MOST_NAMES = 2000
 """Names of objects that a black box gets at once: the newest."""
 
@@ -88,17 +92,27 @@ class Reader:
         self._ring = ring
         self._recording = ring.recording
         self._told = self._named = 0
-        self.overwritten = 0
         self._position = 0
-        if self._recording is not None:
-            self._position = 0 if past else self._recording.trace_mark()
-            if past:
-                written, size = self._recording.trace_stats()
-                self._position = max(written - size, 0)
+        self._end = 0
+        """Up to where events are from before this viewer."""
+        self._unsent = memoryview(b"")
+        if self._recording is not None and past:
+            self._copy()
+            self._end = max(self._position, self._recording.trace_stats()[0])
+        elif self._recording is not None:
+            self._position = self._recording.trace_mark()
+
+    def _copy(self) -> int:
+        """Copies the next events; returns how many were overwritten before."""
+        events, _, self._position, lost = self._recording.trace_read(self._position, AT_ONCE)
+        self._unsent = memoryview(events)
+        return int(lost)
 
     def pending(self) -> bool:
         """Whether more than one frame of events is pending."""
-        return self._recording is not None and self._recording.trace_stats()[0] - self._position >= PIECE
+        if self._recording is None or self._ring.recording is not self._recording:
+            return False
+        return bool(self._unsent) or self._recording.trace_stats()[0] - self._position >= PIECE
 
     def frame(self) -> dict[str, Any] | None:
         """The next piece; None if nothing has happened."""
@@ -106,10 +120,11 @@ class Reader:
         if recording is None:
             return None
         if recording is not self._recording:  # recording was off in between
-            self._recording, self._position, self._told, self._named = recording, 0, 0, 0
-        data, first, after, lost = recording.trace_read(self._position, PIECE)
-        self._position = after
-        self.overwritten += lost
+            self._recording, self._position, self._end, self._told, self._named = recording, 0, 0, 0, 0
+            self._unsent = memoryview(b"")
+        lost = 0 if self._unsent else self._copy()
+        data, self._unsent = self._unsent[: PIECE * STEP_EVENT], self._unsent[PIECE * STEP_EVENT :]
+        after = self._position - len(self._unsent) // STEP_EVENT
         places = ring.places()
         new = places[self._told :]
         self._named, names = ring.names(self._named)
@@ -118,10 +133,10 @@ class Reader:
         frame = {
             "type": "steps",
             "offset": ring.offset(),
-            "from": first,
+            "from": after - len(data) // STEP_EVENT,
             "to": after,
             "lost": lost,
-            "left": max(recording.trace_stats()[0] - after, 0),
+            "left": (self._end if after <= self._end else recording.trace_stats()[0]) - after,
             "places": {"from": self._told, "items": new},
             "objects": names,
             "events": b64encode(data).decode("ascii"),

@@ -226,6 +226,36 @@ def test_what_was_overwritten_before_it_was_read_is_counted(tmp_path: Path) -> N
             assert got + lost == frames(viewer)[-1]["to"] - first + frames(viewer)[0]["lost"]
 
 
+def test_the_past_of_a_fast_program_is_not_overwritten_while_it_is_sent(tmp_path: Path) -> None:
+    script = """
+        async def main():
+            for _ in range(150_000):
+                await asyncio.sleep(0)
+            await told("ready")
+            for _ in range(250_000):
+                await asyncio.sleep(0)
+            await told("over")
+
+        run(main())
+    """
+    with Program(source(script), folder=tmp_path) as program:
+        program.expect("ready")
+        with program.viewer(steps="past") as viewer:
+            viewer.until(lambda: frames(viewer), "the first piece")
+            program.say()
+            program.expect("over")  # what is not read yet has been overwritten in the ring
+            first = frames(viewer)[0]
+            end = first["to"] + first["left"]
+            assert end >= 150_000
+            viewer.until(lambda: frames(viewer)[-1]["to"] >= end, "the last piece")
+            past = [frame for frame in frames(viewer) if frame["to"] <= end]
+            assert past[-1]["to"] == end
+            assert past[-1]["left"] == 0
+            assert not any(frame["lost"] for frame in past)
+            assert all(frame["to"] == following["from"] for frame, following in pairwise(past))
+            assert sum(len(base64.b64decode(frame["events"])) // 20 for frame in past) == end - first["from"]
+
+
 def test_hooks_in_python_and_no_room_record_no_steps_and_say_so(tmp_path: Path) -> None:
     for settings, pure in (({}, "1"), ({"trace": 0}, "")):
         with Program(source(STEPS), "10", folder=tmp_path, settings=settings, env={"LOOPTOP_PURE": pure}) as program:

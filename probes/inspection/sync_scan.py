@@ -47,7 +47,9 @@ _AGAIN = 10
 _SHARE = 50
 """Scanning takes at most this fraction (1/N) of a core."""
 MOST_UNWATCHED = 2_000
-_UNWATCHED_EVERY, _IDLE_EVERY = 10.0, 30.0
+_UNWATCHED_EVERY, _IDLE_EVERY, _RESTING_EVERY = 10.0, 30.0, 300.0
+_IDLE_LOOKS = 8
+"""Looks at an idle program after which there is nothing new to find until it does something."""
 _UNWATCHED_TURN = 0.01
 _UNWATCHED_SHARE = 1000
 _BLOCKED = 0.5
@@ -96,6 +98,7 @@ class SyncScanner:
         self._under_way: Generator[None, None, dict[str, Any]] | None = None
         self._spent = 0.0  # CPU time of the current look (s)
         self._ended = 0.0  # when it ended
+        self._idle_looks = 0  # in a row, at an idle program
         self.number = 0
         self.facts: dict[str, Any] = {}
 
@@ -103,15 +106,18 @@ class SyncScanner:
         """Continues a look, or starts one if it is due; with many tasks a look takes several calls.
 
         `watched`: a viewer asked for findings. Otherwise, for the black box, looks are rare, and at fewer tasks; even
-        more so if the program is `idle`.
+        more so if the program is `idle`, and most of all once it has been for minutes.
         """
         if self._under_way is None:
             every, share = 1.0, _SHARE
             if not watched:  # the first looks soon: a program may fail early
-                most_every = _IDLE_EVERY if idle else _UNWATCHED_EVERY
+                most_every = _UNWATCHED_EVERY
+                if idle:
+                    most_every = _IDLE_EVERY if self._idle_looks < _IDLE_LOOKS else _RESTING_EVERY
                 every, share = min(2.0 ** min(self.number, 9), most_every), _UNWATCHED_SHARE
             if self._ended and now < self._ended + max(every, share * self._spent) - 0.05:
                 return
+            self._idle_looks = self._idle_looks + 1 if idle and not watched else 0
             most = MOST_TASKS if watched else MOST_UNWATCHED
             self._under_way, self._spent = self._scan(most, watched), 0.0
         turn, cpu = monotonic(), thread_time() - self._stuck.spent  # the limit is on this thread's own CPU time

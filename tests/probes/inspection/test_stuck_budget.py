@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from probes.base.sites import Tables
-from probes.inspection import awaited_objects, stuck
+from probes.inspection import awaited_objects, stuck, sync_scan
 from probes.inspection.queues import ObjectIds
 from probes.inspection.waits import Wait
 
@@ -83,3 +83,23 @@ def test_producers_beside_a_backlog_on_a_lock_are_reported_while_no_search_is_du
     # One search cost 0.3 s of a core, so that the next is due after 30 s; none of it is on the account of the looks.
     assert spent[1] > 0.3
     assert spent[1:6] == [spent[1]] * 5
+
+
+def test_looks_at_a_program_that_has_rested_for_minutes_are_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(sync_scan, "monotonic", clock)
+    monkeypatch.setattr(sync_scan, "thread_time", lambda: 0.0)
+    monkeypatch.setattr(sync_scan.SyncScanner, "_scan", lambda *_: iter(()))
+    scanner = sync_scan.SyncScanner(cast("Any", None), Tables(), cast("Any", None))
+
+    def looks(seconds: int, *, idle: bool) -> int:
+        before = scanner.number
+        for _ in range(seconds):
+            clock.now += 1
+            scanner.scan(clock.now, watched=False, idle=idle)
+        return scanner.number - before
+
+    assert looks(600, idle=False) >= 60
+    assert looks(300, idle=True) >= 8  # it may stand still, and what it stands on must be found
+    assert looks(3_000, idle=True) <= 11
+    assert looks(100, idle=False) >= 9

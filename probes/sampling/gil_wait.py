@@ -67,12 +67,13 @@ class Moment(NamedTuple):
 class Holder:
     """A line at which other threads held the GIL."""
 
-    __slots__ = ("seconds", "stack", "threads")
+    __slots__ = ("names", "seconds", "stack", "threads")
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.seconds = 0.0
         self.threads: dict[int, float] = {}  # seconds by identity
+        self.names: dict[int, str] = {}  # of those; a thread may end before anybody asks
 
 
 class Wait:
@@ -97,7 +98,7 @@ class Waited(NamedTuple):
     seconds: float
     threads: int  # how many others held it
     stack: Stack  # at the line at which it was held longest; empty: not seen
-    longest: int  # identity of the thread that held it longest at that line
+    longest: str  # name of the thread that held it longest at that line
 
 
 class Gil:
@@ -225,6 +226,8 @@ class Gil:
             holder = wait.holders.get((id(code), line))
             if holder is None:
                 holder = wait.holders[id(code), line] = Holder(stack)
+            if not holder.names.get(ident):
+                holder.names[ident] = _name(ident)
             part = asleep * seconds / total
             holder.seconds += part
             holder.threads[ident] = holder.threads.get(ident, 0.0) + part
@@ -279,10 +282,11 @@ def _known(wait: Wait, most: float = inf) -> Waited | None:
     holders = list(wait.holders.values())  # list() and dict() of them: not interrupted by the thread that books
     longest = max(holders, key=lambda holder: holder.seconds, default=None)
     if longest is None:
-        return Waited(seconds, 0, (), 0)
+        return Waited(seconds, 0, (), "")
     at_line = dict(longest.threads)
     threads = {ident for holder in holders for ident in list(holder.threads)}
-    return Waited(seconds, len(threads), longest.stack, max(at_line, key=at_line.__getitem__, default=0))
+    name = longest.names.get(max(at_line, key=at_line.__getitem__, default=0), "")
+    return Waited(seconds, len(threads), longest.stack, name)
 
 
 def facts(waited: Waited | None, tables: Tables) -> dict[str, Any]:
@@ -292,7 +296,7 @@ def facts(waited: Waited | None, tables: Tables) -> dict[str, Any]:
     found: dict[str, Any] = {"gil": round(waited.seconds * 1e6), "held_by": None}
     if waited.stack:
         found["held_by"] = {
-            "thread": _name(waited.longest),
+            "thread": waited.longest,
             "threads": waited.threads,
             "stack": [tables.site(code, line) for code, line in waited.stack],
             "blame": sites.blamed(list(waited.stack)),

@@ -176,7 +176,8 @@ def test_a_finished_callback_keeps_what_it_waited() -> None:
     gil.sample(moment, [(record, began, Spent(0.1, 0.0, 0.4, 80), gil_wait.GIL)], late=False)
     gil._waits[record.id].seconds = 0.9  # both threads book the same sleep
     over = gil.over(record, began, Spent(0.2, 0.1, 0.5, 100), moment, late=False)
-    assert over is not None and over.seconds == 0.5 and over.threads == 1 and over.longest == ident
+    assert over is not None and over.seconds == 0.5 and over.threads == 1
+    assert over.longest == threading.current_thread().name  # known even if the thread ends before anybody asks
     kept = gil_wait.facts(over, Tables())
     wait = gil._waits[record.id]
     wait.at, wait.ran = began, {ident: -10.0}  # others ran meanwhile

@@ -41,6 +41,15 @@ class Reading(NamedTuple):
     faults: int = 0  # page faults that memory answered
 
 
+class First(NamedTuple):
+    """The first reading during a callback, and the last one before it."""
+
+    started: float
+    busy: float  # of the loop at that time
+    last: Reading
+    reading: Reading
+
+
 class Spent(NamedTuple):
     """Where the time of a callback went (s): CPU time, waiting for a CPU, and the rest, asleep in the kernel."""
 
@@ -60,7 +69,7 @@ class CpuWait:
 
     def __init__(self) -> None:
         self._last: dict[int, Reading] = {}  # by id of the loop
-        self._baselines: dict[int, Reading] = {}  # by id of the loop: at the start of its current callback
+        self._firsts: dict[int, First] = {}  # by id of the loop: of its current callback
         self._unclocked: dict[int, deque[Reading]] = {}
         self._throttled = throttling.Throttled()
 
@@ -71,7 +80,7 @@ class CpuWait:
             self._throttled.look()
         for gone in self._last.keys() - known.keys():
             self._last.pop(gone, None)
-            self._baselines.pop(gone, None)
+            self._firsts.pop(gone, None)
             self._unclocked.pop(gone, None)
         for record in known.values():
             now, last = monotonic(), self._last.get(record.id)
@@ -83,7 +92,7 @@ class CpuWait:
                 continue
             reading = _read(record, started, busy)
             if started and last is not None and last.at < started:
-                self._baselines[record.id] = _before(last, reading, started, busy)
+                self._firsts[record.id] = First(started, busy, last, reading)
             if not record.clocked:
                 self._unclocked.setdefault(record.id, deque(maxlen=MOST_READINGS)).append(reading)
             self._keep(record, reading)
@@ -93,24 +102,24 @@ class CpuWait:
 
         `busy` is the loop's busy time when the callback started.
         """
-        last, baseline = self._last.get(record.id), self._baselines.get(record.id)
+        last, first = self._last.get(record.id), self._firsts.get(record.id)
         reading = _read(record, started, busy)
         self._keep(record, reading)  # the baseline for a callback that follows at once
-        if baseline is None or baseline.at != started:
+        if first is None or first.started != started:
             if last is None or last.at > reading.at:
                 return NOTHING
-            baseline = _before(last, reading, started, busy)
-        spent = _spent(baseline, reading, ended)
+            first = First(started, busy, last, reading)
+        spent = _spent(_before(first, reading), reading, ended)
         if spent.starved < LEAST_STARVED:
             return spent
         return spent._replace(throttled=min(self._throttled.since(started), spent.starved))
 
     def so_far(self, record: LoopRecord, started: float) -> Spent:
         """Where the time of a running callback went, up to the last look."""
-        last, baseline = self._last.get(record.id), self._baselines.get(record.id)
-        if last is None or baseline is None or baseline.at != started or last.at < started:
+        last, first = self._last.get(record.id), self._firsts.get(record.id)
+        if last is None or first is None or first.started != started or last.at < started:
             return NOTHING
-        return _spent(baseline, last, last.at)
+        return _spent(_before(first, last), last, last.at)
 
     def between(self, record: LoopRecord, begin: float, end: float) -> float:
         """How much of a stretch of time was spent waiting for a CPU (s); for loops that are not clocked."""
@@ -120,7 +129,7 @@ class CpuWait:
     def forget(self) -> None:
         """Drops all readings: the next ones begin anew."""
         self._last.clear()
-        self._baselines.clear()
+        self._firsts.clear()
         self._unclocked.clear()
 
     def _keep(self, record: LoopRecord, reading: Reading) -> None:
@@ -136,22 +145,40 @@ def _read(record: LoopRecord, started: float, busy: float) -> Reading:
     return Reading(at, ran, waited, busy + (at - started if started else 0.0), turns, faults)
 
 
-def _before(last: Reading, reading: Reading, started: float, busy: float) -> Reading:
-    """The figures at the start of a callback, between two readings: in proportion to how long the loop was busy."""
-    others = min(max(busy - last.busy, 0.0), max(started - last.at, 0.0))
-    share = others / (others + max(reading.at - max(started, last.at), 1e-9))
+def _before(first: First, newest: Reading) -> Reading:
+    """The figures at the start of a callback, between two readings: in proportion to how long the loop was busy.
 
-    def then(before: float, after: float) -> float:
+    Of CPU time and waiting for it that may be too little, since waits between callbacks are no busy time. What the
+    callback had no room for was before it; and it is supposed to have begun as it went on until the newest reading:
+    asleep, or not.
+    """
+    started, busy, last, reading = first
+    others = min(max(busy - last.busy, 0.0), max(started - last.at, 0.0))
+    own = max(reading.at - max(started, last.at), 1e-9)
+    share = others / (others + own)
+    used, used_share = _used(last, reading), share
+    if used > 0.0:
+        since = newest.at - reading.at
+        active = min(_used(reading, newest) / since, 1.0) if since >= own else 1.0
+        before = max(used - own * active, _used(last, newest) - (newest.at - started))
+        used_share = min(max(share, before / used), 1.0)
+
+    def then(before: float, after: float, share: float) -> float:
         return before + (after - before) * share
 
     return Reading(
         started,
-        then(last.ran, reading.ran),
-        then(last.waited, reading.waited),
+        then(last.ran, reading.ran, used_share),
+        then(last.waited, reading.waited, used_share),
         busy,
-        round(then(last.turns, reading.turns)),
-        round(then(last.faults, reading.faults)),
+        round(then(last.turns, reading.turns, share)),
+        round(then(last.faults, reading.faults, share)),
     )
+
+
+def _used(before: Reading, after: Reading) -> float:
+    """Seconds between two readings in which a thread ran or was ready to."""
+    return after.ran - before.ran + after.waited - before.waited
 
 
 def _spent(baseline: Reading, reading: Reading, ended: float) -> Spent:

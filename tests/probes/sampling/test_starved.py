@@ -10,7 +10,8 @@ from watched import Program
 
 from probes.base.process import thread_schedule
 from probes.hooks.records import LoopRecord
-from probes.sampling.cpu_wait import NOTHING, CpuWait
+from probes.sampling import cpu_wait
+from probes.sampling.cpu_wait import NOTHING, CpuWait, Reading
 
 CROWD = """
 import asyncio, json, os, sys, time
@@ -95,15 +96,16 @@ def told_and_true(how: str, busy: int, folder: Path) -> tuple[float, float, int]
     return found, real, len(truth)
 
 
+class Loop:
+    """Not asyncio's."""
+
+
 def test_a_thread_that_is_not_there() -> None:
     assert thread_schedule(0) == (0.0, 0.0, 0)
     assert thread_schedule(1 << 30) == (0.0, 0.0, 0)
 
 
 def test_nothing_is_known_before_the_first_look() -> None:
-    class Loop:
-        pass
-
     loop = Loop()
     record = LoopRecord(loop, 1, "asyncio", True)
     record.thread_native = threading.get_native_id()
@@ -111,3 +113,31 @@ def test_nothing_is_known_before_the_first_look() -> None:
     assert starved.of(record, 0.0, 0.0, 1.0) == NOTHING
     starved.sample([record])
     assert 0.0 <= sum(starved.of(record, 1.0, 0.0, 2.0)[:3]) <= 1.0 + 1e-6, "CPU, waiting for it, and asleep"
+
+
+CALLBACK = {
+    # Of a callback of 150 ms, what its thread had run and waited: 30 ms before it, at the first look and at its end.
+    "asleep from the start": (0.001, (0.010, 0.008), (0.010, 0.008), (0.010, 0.010)),
+    "computing": (0.001, (0.010, 0.012), (0.030, 0.032), (0.080, 0.092)),
+    "without a processor at the first look": (0.007, (0.010, 0.015), (0.030, 0.015), (0.080, 0.095)),
+}
+
+
+@pytest.mark.parametrize("how", CALLBACK)
+def test_waits_between_callbacks_are_not_those_of_the_next(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop was in callbacks for a third of the time before this one, and waited for a processor between them."""
+    close, (ran, waited), *others = CALLBACK[how]
+    started = 0.030
+    readings = [
+        Reading(0.0, 0.0, 0.0, 0.0),
+        *(Reading(started + at, *each, 0.010 + at) for at, each in zip((0.040, 0.150), others, strict=True)),
+    ]
+    monkeypatch.setattr(cpu_wait, "_read", lambda *unused: readings.pop(0))
+    record = LoopRecord(Loop(), 1, "asyncio", True)
+    starved = CpuWait()
+    starved.sample([record])
+    record.started, record.busy = started, 0.010
+    starved.sample([record])
+    spent = starved.of(record, started, 0.010, started + 0.150)
+    assert spent.ran == pytest.approx(others[-1][0] - ran, abs=close)
+    assert spent.starved == pytest.approx(others[-1][1] - waited, abs=close)

@@ -104,8 +104,11 @@ def test_a_lazy_import_is_an_import_where_it_is_used(tmp_path: Path) -> None:
             viewer.until(lambda: viewer.rows, "a first screen")
             program.say()
             program.expect("over", timeout=60)
-            viewer.until(lambda: viewer.of_kind("slow_callback"), "a slow callback")
-            slow = viewer.of_kind("slow_callback")[0]
+
+            def importing() -> list[Any]:  # on a busy machine others take 30 ms, too
+                return [slow for slow in viewer.of_kind("slow_callback") if "importing" in slow]
+
+            slow = viewer.until(importing, "a slow import")[0]
             assert slow["importing"] >= 0.3 * (slow["duration"] - slow["starved"])
 
 

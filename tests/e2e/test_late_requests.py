@@ -44,19 +44,23 @@ def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[byt
         assert done.returncode == 0, done.stderr
         tasks = [task for task in json.loads(done.stdout)["tasks"] if task["name"] and ":" in task["name"]]
         seen = Counter(task["name"].partition(":")[0] for task in tasks)
-        assert set(seen) == set(LINES)
         wrong = {task["name"]: objections(task) for task in tasks if objections(task)}
         every = all(sum(name.startswith(kind) for name in wrong) < count for kind, count in seen.items())
-        if len(wrong) <= len(tasks) // 20 and every and unknown_share(tasks) <= 0.05:
+        if set(seen) == set(LINES) and len(wrong) <= len(tasks) // 20 and every and unknown_share(tasks) <= 0.05:
             break
     else:
-        pytest.fail(f"{len(wrong)} of {len(tasks)} wrong, unknown {unknown_share(tasks):.1%}: {wrong}")
+        pytest.fail(f"{seen}: {len(wrong)} of {len(tasks)} wrong, unknown {unknown_share(tasks):.1%}: {wrong}")
 
     # What the ring still holds, as a trace that the official schema reads.
     file = tmp_path / "late.perfetto-trace"
-    done = looptop("trace", "@late", "--last", "6", "-o", str(file))
-    assert done.returncode == 0, done.stderr
-    check_trace(file)
+    for _ in range(4):  # for some of six seconds the machine may have stood still
+        done = looptop("trace", "@late", "--last", "6", "-o", str(file))
+        assert done.returncode == 0, done.stderr
+        names = check_trace(file)
+        if any(name.partition(" ")[2].startswith("lock:") for name in names):
+            break
+    else:
+        pytest.fail(f"no request for the lock: {sorted(names)}")
     check_trace_by_sql(file, tmp_path)
 
     # The same of a recording, whose later blocks begin with what the events refer to.
@@ -88,7 +92,8 @@ def test_the_right_line_is_named_and_the_parts_sum_up(late: subprocess.Popen[byt
     assert f"late_requests.py:{MARKED['lock_held']} holds ← timer" in text
 
 
-def check_trace(file: Path) -> None:
+def check_trace(file: Path) -> set[str]:
+    """Checks a trace by the official schema; returns the names of its tracks."""
     trace_pb2 = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
     trace = trace_pb2.Trace()
     trace.ParseFromString(file.read_bytes())
@@ -115,7 +120,7 @@ def check_trace(file: Path) -> None:
     assert not any(open_slices.values())
     names = set(tracks.values())
     assert {"loop 1 lag", "loop 1 utilization %", "loop 1: slow callbacks", "tasks"} <= names
-    assert any(name.partition(" ")[2].startswith("lock:") for name in names)
+    return names
 
 
 def check_trace_by_sql(file: Path, folder: Path) -> None:

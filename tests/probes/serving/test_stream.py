@@ -703,7 +703,7 @@ MISTAKEN = """
 
 
 def test_a_mistake_of_ours_ends_who_met_it_and_nobody_else(tmp_path: Path) -> None:
-    with Program(source(MISTAKEN), folder=tmp_path) as program:
+    with Program(source(MISTAKEN), folder=tmp_path, settings={"box": "off"}) as program:  # which would meet it, too
         program.expect("ready")
         with program.viewer(rate=20) as other:
             with program.connect() as viewer:

@@ -13,12 +13,20 @@ if TYPE_CHECKING:
     from ..base.sites import Tables
     from ..hooks.records import SiteCounts, TaskRecord
 
+_AT_ONCE = 1e-4
+"""Seconds within which both clocks are to be read."""
+_MOST_READINGS = 20
+
 
 class Clock:
     """One anchor between the monotonic clock and Unix time."""
 
     def __init__(self) -> None:
-        self._offset = time() - monotonic()
+        readings: list[tuple[float, float]] = []
+        while len(readings) < _MOST_READINGS and (not readings or readings[-1][0] > _AT_ONCE):
+            before, unix, after = monotonic(), time(), monotonic()
+            readings.append((after - before, unix - before))
+        self._offset = min(readings)[1]  # the machine may stand still between two readings
 
     def unix(self, at: float | None = None) -> int:
         """Unix microseconds of a moment of `time.monotonic`, now if it is left out."""

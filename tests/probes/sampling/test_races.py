@@ -8,8 +8,9 @@ from concurrent.futures import thread as pools
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from interleaving import interrupted
 
 from probes.base import protocol
@@ -20,9 +21,6 @@ from probes.sampling import rows, throttling
 from probes.sampling.cpu_wait import CpuWait, Reading
 from probes.sampling.watchdog import Watchdog
 from probes.serving.facts import Facts
-
-if TYPE_CHECKING:
-    import pytest
 
 
 class _Thread:
@@ -173,3 +171,25 @@ def test_a_hook_may_fail_while_the_failures_are_read() -> None:
         return lambda: len(facts.probe(0)["off"]), lambda: failed.update(trace="why")
 
     assert set(interrupted(make)) == {2, 3}
+
+
+@pytest.mark.parametrize("stop", range(6))
+def test_a_machine_that_stands_still_while_the_clocks_are_read(stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, readings = 1000.0, 0
+
+    def read() -> float:
+        nonlocal now, readings
+        readings += 1
+        now += 3.0 if readings == stop else 1e-6
+        return now
+
+    monkeypatch.setattr(rows, "monotonic", read)
+    monkeypatch.setattr(rows, "time", lambda: read() + 5e8)
+    assert abs(rows.Clock().unix(2000.0) - (5e8 + 2000) * 1e6) <= 10
+
+
+def test_a_machine_that_is_always_slow_has_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticking = iter(range(1000))
+    monkeypatch.setattr(rows, "monotonic", lambda: next(ticking))
+    monkeypatch.setattr(rows, "time", lambda: next(ticking) + 5e8)
+    assert abs(rows.Clock().unix(0.0) - 5e14) <= 1e6

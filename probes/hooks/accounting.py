@@ -324,8 +324,15 @@ def settle(record: TaskRecord, task: AnyTask) -> None:
         return
     if record.steps == known.steps + 1 or task.cancelling() == known.count:
         if len(settled) >= MOST_SETTLED:
-            settled.pop(next(iter(settled)), None)
+            drop_oldest(settled)
         settled[record.id] = known
+
+
+def drop_oldest(table: dict[int, Canceller]) -> None:
+    """Removes the entry that was added first, while other threads add and remove some."""
+    for number in table:  # without a call between the iterator and its first step, unlike `next(iter(table))`
+        table.pop(number, None)
+        return
 
 
 def forget_all() -> None:

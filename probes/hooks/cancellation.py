@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import sites
 from . import steps_in_python
-from .accounting import cancellers, current_task_of, record_of, settled, state
+from .accounting import cancellers, current_task_of, drop_oldest, record_of, settled, state
 from .records import begin
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _note(loop: Any, record: TaskRecord, task: Any, future: Any) -> None:
 
 def _keep(record: TaskRecord, found: Canceller) -> None:
     if len(cancellers) >= MOST:
-        cancellers.pop(next(iter(cancellers)), None)
+        drop_oldest(cancellers)
     cancellers[record.id] = found
 
 

@@ -14,7 +14,7 @@ import pytest
 from interleaving import interrupted
 
 from probes.base import protocol
-from probes.hooks import loops
+from probes.hooks import accounting, loops
 from probes.hooks.records import LoopRecord
 from probes.inspection import executors
 from probes.sampling import rows, throttling
@@ -193,3 +193,16 @@ def test_a_machine_that_is_always_slow_has_a_clock(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(rows, "monotonic", lambda: next(ticking))
     monkeypatch.setattr(rows, "time", lambda: next(ticking) + 5e8)
     assert abs(rows.Clock().unix(0.0) - 5e14) <= 1e6
+
+
+def test_cancellations_are_noted_while_others_are() -> None:
+    def make() -> tuple[Callable[[], dict[int, Any]], Callable[[], object]]:
+        table: dict[int, Any] = {1: None, 2: None}
+
+        def drops() -> dict[int, Any]:
+            accounting.drop_oldest(table)
+            return table
+
+        return drops, lambda: table.update({3: None}) if 1 in table else table.clear()
+
+    assert [sorted(table) for table in interrupted(make)][-1] == [2]

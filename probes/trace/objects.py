@@ -21,21 +21,23 @@ class ObjectNames:
     """Names by number, in the order of assignment."""
 
     def __init__(self) -> None:
-        self._names: deque[tuple[int, str]] = deque(maxlen=MOST)
+        self._names: deque[tuple[int, int, str]] = deque(maxlen=MOST)  # with their places in that order, from 1 on
         self._given = 0
 
     def name(self, number: int, thing: Any, variables: Any) -> None:
         """Remembers a name for an object; `variables` are the globals of the line that waits, or None."""
         try:
-            self._names.append((number, name_of(thing, variables)))
-            self._given += 1
+            text = name_of(thing, variables)
+            self._given = place = self._given + 1
+            self._names.append((place, number, text))
         except Exception as error:
             install.state.on_error("trace", error)
 
     def since(self, known: int) -> tuple[int, list[tuple[int, str]]]:
         """Number of names so far, and the kept ones after the first `known`."""
-        given, names = self._given, list(self._names)
-        return given, names[max(len(names) - (given - known), 0) :] if given > known else []
+        names = list(self._names)  # one reading: a count of its own may have grown already, or not yet
+        given = names[-1][0] if names else 0
+        return given, [(number, text) for place, number, text in names if place > known] if given > known else []
 
 
 def name_of(thing: Any, variables: Any = None) -> str:

@@ -167,4 +167,4 @@ def test_groups_agree_with_a_client(server: str, tmp_path: Path) -> None:
             assert group["age"]["max"] <= max(taken) + 0.05 + server_late  # it may end once the response is out
         slow, fast = groups[LABELS["/slow/{}/part"]], groups[LABELS["/nope/{}"]]
         assert slow["total"]["waited"] >= 0.8 * 0.1 * slow["ended"]
-        assert fast["total"]["waited"] <= 0.5 * fast["total"]["age"]
+        assert fast["waited"]["p50"] <= 0.5 * fast["age"]["p50"]  # in all, one stop of the machine may be most of it

@@ -21,6 +21,9 @@ from probes.sampling import rows, throttling
 from probes.sampling.cpu_wait import CpuWait, Reading
 from probes.sampling.watchdog import Watchdog
 from probes.serving.facts import Facts
+from probes.trace.objects import ObjectNames
+
+Reads = Callable[[], list[tuple[int, str]]]
 
 
 class _Thread:
@@ -206,3 +209,24 @@ def test_cancellations_are_noted_while_others_are() -> None:
         return drops, lambda: table.update({3: None}) if 1 in table else table.clear()
 
     assert [sorted(table) for table in interrupted(make)][-1] == [2]
+
+
+def test_a_name_is_read_once_while_it_is_given() -> None:
+    def make() -> tuple[Callable[[], Reads], Callable[[], object]]:
+        names, read, known = ObjectNames(), [], 0
+
+        def reads() -> list[tuple[int, str]]:
+            nonlocal known
+            known, new = names.since(known)
+            read.extend(new)
+            return read
+
+        def gives() -> Reads:
+            names.name(1, object(), None)
+            names.name(2, [], None)
+            return reads
+
+        return gives, reads
+
+    for reads in interrupted(make):
+        assert reads() == [(1, "object"), (2, "list")]

@@ -70,7 +70,8 @@ def slowest(
     """Return the ended tasks of the greatest age whose birth and end are known, slowest first.
 
     `belongs`: which tasks are asked for. With `labelled` only those with a label, if there are any: a server's requests
-    have one, and its tasks for connections, which live as long as a client likes, do not.
+    have one, and its tasks for connections, which live as long as a client likes, do not. A task of the same label that
+    another one made counts as a part of it: Django makes one for each request of the server's.
     """
     found = [
         life
@@ -79,6 +80,9 @@ def slowest(
     ]
     if labelled:
         found = [life for life in found if life.label] or found
+    if labelled or belongs is not None:
+        labels = {life.id: life.label for life in found}
+        found = [life for life in found if life.label is None or labels.get(life.parent) != life.label]
     found.sort(key=lambda life: (life.born or 0) - (life.ended or 0))
     return found[:count]
 

@@ -134,6 +134,10 @@ def _label_known(record: TaskRecord) -> str | None:
     return record.label
 
 
+def _no_other(group: GroupCounts, source: Any, label: str) -> bool:  # noqa: ARG001
+    return False
+
+
 def _no_status(record: TaskRecord, source: Any) -> int | None:  # noqa: ARG001
     return None
 
@@ -163,6 +167,8 @@ class Groups:
         self.label_of: Callable[[TaskRecord], str | None] = _label_known
         self.decided_by: Callable[[GroupCounts, Any], Any] = _no_source
         """The object that decides alone which label a source has; None if there is none."""
+        self.hands_on: Callable[[GroupCounts, Any, str], bool] = _no_other
+        """Whether a task with this source counts without its label, which another task gets instead."""
         self.status_of: Callable[[TaskRecord, Any], int | None] = _no_status
         """The status of the response to a request that has ended; None: not known."""
         self.variable: Any = None
@@ -203,15 +209,17 @@ class Groups:
 
     def labelled(self, record: TaskRecord) -> GroupCounts | None:
         """The group in which the end of a record counts; None: that of its coroutine."""
-        source = None if record.label is not None else record.source
+        source, given = record.source, record.label is not None
         label = self.label_of(record)
         record.source = record.seen = None
         base = record.group
         if label is None or base is None:
             return None
         record.label = label
+        if source is not None and self.hands_on(base, source, label):
+            return None
         group = self.of(base, label)
-        if shared is not None and source is not None and group.label == label:
+        if shared is not None and source is not None and not given and group.label == label:
             decides = self.decided_by(base, source)
             if decides is not None:
                 base.decide(decides, group)
@@ -267,7 +275,7 @@ class Groups:
         """Forgets every group, and who reads labels: the probe leaves."""
         self.clear()
         self.on_made, self.source_of, self.label_of, self.status_of = None, _no_source, _label_known, _no_status
-        self.decided_by = _no_source
+        self.decided_by, self.hands_on = _no_source, _no_other
         self.watch_variable(None, None)
         self.watch_later(None, None)
 

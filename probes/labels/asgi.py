@@ -16,9 +16,10 @@ from .held import code_of, of_function
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..hooks.records import TaskRecord
     from ..hooks.registry import Hook
 
-NAME = "asgi"
+NAME = django.SERVER
 _ARGUMENTS = {"scope", "receive", "send"}
 _WEBSOCKET = "websocket"
 
@@ -31,6 +32,22 @@ class Request:
     def __init__(self, scope: dict[str, Any], answers: Any) -> None:
         self.scope = scope
         self.answers = answers
+
+
+class _Answered:
+    """A response whose status a framework has told."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+def answered(record: TaskRecord, status: int) -> None:
+    """Notes the status of a response with the server's task, unless the server knows it itself."""
+    scope = record.source
+    if type(scope) is dict and id(scope) not in uvicorn_status.noted:
+        record.source = Request(scope, _Answered(status))
 
 
 def matches(coro: Any) -> bool:
@@ -108,7 +125,8 @@ def status(task: Any, request: Any) -> Any:
     response = getattr(answers, "response", None)  # hypercorn
     if type(response) is dict:
         return response.get("status")
-    return getattr(answers, "sent_response_code", None) or getattr(answers, "code", None)  # granian, daphne
+    # daphne, granian
+    return getattr(answers, "sent_response_code", None) or getattr(answers, "code", None)
 
 
 def _template(scope: dict[str, Any]) -> str | None:

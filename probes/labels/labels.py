@@ -11,7 +11,9 @@ the latest. Optional are:
   paths from the source to what determines the label, how many of these are the route, and the path from the task's
   result to the status, or a dictionary that has it by the address of the task or of the source; and if there is such a
   thing, the path from the source to an object that may decide the label alone;
-* `decides(source)`, that object, where it does.
+* `decides(source)`, that object, where it does;
+* `outer(source)`, the record of another task that the request counts with, so that it is counted once: it gets the
+  label and the status. None: the request counts with this task.
 
 An adapter that raises is switched off and reported.
 """
@@ -82,6 +84,7 @@ class Labels:
         """Makes the groups read labels here."""
         groups.on_made, groups.source_of, groups.label_of = self.made, self.source_of, self.of
         groups.status_of, groups.decided_by = self.status_of, self.decided_by
+        groups.hands_on = self.hands_on
         if self._path and not context_variable.is_path(self._path):
             text = f"label={self._path!r} is not MODULE:VARIABLE; no labels are read from it"
             warn(text)
@@ -192,6 +195,24 @@ class Labels:
             return None
         return None if text is None else str(text)[:MOST_LABEL]
 
+    def counted_with(self, record: TaskRecord) -> TaskRecord | None:
+        """The record of the task that a request counts with, if that is not its own."""
+        return None if record.group is None else self._outer(record.group, record.source)
+
+    def _outer(self, group: GroupCounts, source: Any) -> TaskRecord | None:
+        find = getattr(self._on.get(str(group.adapter)), "outer", None)
+        found: TaskRecord | None = None if find is None or source is None else find(source)
+        return found
+
+    def hands_on(self, group: GroupCounts, source: Any, label: str) -> bool:
+        """Whether a task with this source counts without its label, which another task gets instead."""
+        outer = self._outer(group, source)
+        if outer is None:
+            return False
+        if outer.label is None and not outer.outcome:
+            outer.label = label
+        return True
+
     def decided_by(self, group: GroupCounts, source: Any) -> Any:
         """The object that decides alone which label a source has; None if there is none."""
         adapter: Any = self._on.get(str(group.adapter))
@@ -214,7 +235,14 @@ class Labels:
         except Exception as error:
             self._switch_off(adapter.NAME, error)
             return None
-        return status if type(status) is int and status > 0 else None
+        if type(status) is not int or status <= 0:
+            return None
+        outer = self._outer(group, source) if group is not None else None
+        if outer is None:
+            return status
+        if not outer.outcome:
+            asgi.answered(outer, status)
+        return None
 
     def name_current(self, text: str) -> None:
         """Labels the current task. Never raises."""

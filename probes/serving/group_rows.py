@@ -91,7 +91,7 @@ class GroupRows:
                 continue
             if record.label is not None or record.source is not None:
                 label = self._host.labels.of(record)
-                if label is not None:
+                if label is not None and self._host.labels.counted_with(record) is None:
                     base, group = group, groups.of(group, label)
                     live[group.number] = live.get(group.number, 0) + 1
                     live[base.number] = live.get(base.number, 0) - 1

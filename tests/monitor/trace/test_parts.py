@@ -367,6 +367,23 @@ def test_the_text_names_each_line_once():
     assert text[-1].strip().startswith("R.")
 
 
+def test_a_task_of_the_same_label_made_by_another_is_a_part_of_it():
+    ring = Ring()
+    for number, parent in ((1, 0), (2, 1), (3, 1), (4, 2)):
+        ring.born(number, number, parent, site=HANDLER)
+        ring.end(number, 50)
+    timeline = ring.timeline()
+    for number, label in ((1, "GET /"), (2, "GET /"), (3, "other"), (4, "GET /")):
+        timeline.lives[number].label = label
+    chosen = [
+        slowest(timeline, 9, labelled=True),
+        slowest(timeline, 9, lambda life: life.label == "GET /"),
+        slowest(timeline, 9, lambda life: life.id in (3, 4)),  # the group of these alone
+        slowest(timeline, 9),
+    ]
+    assert [[life.id for life in lives] for lives in chosen] == [[1, 3], [1], [3, 4], [1, 2, 3, 4]]
+
+
 def test_the_path_tells_what_repeats_once():
     ring = Ring()
     ring.born(1, 0, site=HANDLER)

@@ -139,13 +139,15 @@ async def django() -> None:
         await asyncio.sleep(0.01)
         return HttpResponse("x", status=503 if number == 2 else 200)
 
-    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=(path("items/<int:number>/", item),), MIDDLEWARE=[])
+    routes = path("items/<int:number>/", item), path("alone/<int:number>/", item)
+    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=routes, MIDDLEWARE=[])
     django.setup()
     from django.core.asgi import get_asgi_application
 
     app = get_asgi_application()
     for number in range(3):
         await request_of(app, f"/items/{number}/")
+    await request_of(app, "/alone/1/", known=False)
 
 
 async def litestar() -> None:
@@ -211,8 +213,8 @@ async def uvicorn_httptools() -> None:
     await uvicorn("httptools")
 
 
-async def request_of(app: Any, path: str) -> None:
-    """A request as hypercorn and daphne make it: a task of the application with its scope."""
+async def request_of(app: Any, path: str, known: bool = True) -> None:
+    """A request as hypercorn and daphne make it: a task of the application with its scope; or in a way not known."""
     scope = {
         "type": "http",
         "method": "GET",
@@ -240,7 +242,10 @@ async def request_of(app: Any, path: str) -> None:
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         await app(scope, receive, send)
 
-    await asyncio.create_task(serve(scope, receive, send))
+    async def unknown() -> None:
+        await app(scope, receive, send)
+
+    await asyncio.create_task(serve(scope, receive, send) if known else unknown())
 
 
 async def aiohttp_web() -> None:

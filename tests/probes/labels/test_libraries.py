@@ -89,14 +89,17 @@ def test_tasks_of_taskiq(seen: Seen) -> None:
     assert seen.of("Receiver.callback") == {"shop:report": 3}
 
 
-def test_requests_of_django(seen: Seen) -> None:
-    """Also the server's task, whose scope has no route, and the status of the response."""
+def test_a_request_of_django_counts_once(seen: Seen) -> None:
+    """With the server's task, whose scope has no route, and with the status of the response. Without one, with its own."""
     seen.need("django")
-    label = "GET /items/<int:number>/"
-    assert seen.of("process_request") == {label: 3}
-    assert seen.of("request_of.<locals>.serve")[label] == 3
-    counts = next(counts for (coro, _), counts in seen.ended.items() if coro.endswith("process_request"))
-    assert counts[2:] in ([3, 1], [0, 0])  # Django before 5.2 returns nothing
+    served, alone = "GET /items/<int:number>/", "GET /alone/<int:number>/"
+    assert seen.of("process_request") == {None: 3, alone: 1}
+    assert seen.of("request_of.<locals>.serve")[served] == 3
+    counts = {label: found[2:] for (_, label), found in seen.ended.items() if label in (served, alone)}
+    assert counts in ({served: [3, 1], alone: [1, 0]}, {served: [0, 0], alone: [0, 0]})  # before 5.2: unknown
+    assert next(found for (coro, label), found in seen.ended.items() if coro.endswith("process_request") and not label)[
+        2:
+    ] == [0, 0]
 
 
 def test_requests_of_litestar(seen: Seen) -> None:

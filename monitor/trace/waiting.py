@@ -54,6 +54,11 @@ _BY_FUNCTION = (
     ("asyncio/tasks.py", "_wait", "task"),
     ("asyncio/tasks.py", "wait_for", "future"),
     ("asyncio/threads.py", "", "executor"),
+    ("uvloop/loop.pyx", "get", "executor"),  # getaddrinfo, getnameinfo: in threads of libuv
+    ("uvloop/loop.pyx", "sock", "socket"),
+    ("uvloop/loop.pyx", "create", "socket"),
+    ("uvloop/loop.pyx", "start_tls", "socket"),
+    ("uvloop/loop.pyx", "subprocess", "subprocess"),
 )
 _BY_WAKER = (
     ("asyncio/futures.py", "_set_state", "executor"),
@@ -82,9 +87,9 @@ def _ending(site: Site) -> str:
 def _find(site: Site | None, table: tuple[tuple[str, str, str], ...]) -> str:
     if site is None:
         return ""
-    file = _ending(site)
+    file, name = _ending(site), site.function.removeprefix("Loop.")
     for ending, function, kind in table:
-        if file == ending and site.function.startswith(function):
+        if file == ending and name.startswith(function):
             return kind
     return ""
 
@@ -110,12 +115,19 @@ def waited_on(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> Wa
     texts = []
     if kind == "queue" and wait.innermost is not None:
         texts.append(wait.innermost.function.rpartition(".")[2])
+    if kind == "executor" and wait.innermost is not None and _resolves(wait.innermost):
+        texts.append(wait.innermost.function.rpartition(".")[2])
     if kind == "pool" and wait.users is not None:
         texts.append(wait.users.function)
     if wait.name:
         # The kind already implies the type.
         texts.append(wait.name.partition(" ")[2] if kind in _NAMED else wait.name if kind in _PEERS else "")
     return WaitedOn(kind or "future", " ".join(filter(None, texts)), wait.object if kind in (*_NAMED, *_PEERS) else 0)
+
+
+def _resolves(site: Site) -> bool:
+    """Whether a function looks a name up, asyncio's or uvloop's."""
+    return site.function.rpartition(".")[2] in ("getaddrinfo", "getnameinfo")
 
 
 def is_pool(site: Site | None) -> bool:

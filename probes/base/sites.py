@@ -39,6 +39,9 @@ FRAMEWORKS = (
 )
 """Packages whose lines are a creation site only if no other line is on the stack."""
 
+COMPILED = "uvloop/"
+"""The folder of code that Cython compiled, which has names of files as they were where it was built."""
+
 MOST = 100_000
 """Most sites and strings that are kept; any further one becomes number 0, which stands for unknown."""
 MOST_CODES = 20_000
@@ -98,6 +101,8 @@ def _kind(file: str, skip: tuple[str, ...]) -> int:
         return RUNNER if file.endswith("/asyncio/runners.py") else PLUMBING
     if is_stdlib(file):
         return PLUMBING
+    if file.startswith(COMPILED):
+        return FRAMEWORK
     for packages in ("/site-packages/", "/dist-packages/"):
         _, found, rest = file.rpartition(packages)
         if found and rest.partition("/")[0].removesuffix(".py") in FRAMEWORKS:
@@ -124,7 +129,7 @@ def is_hook(file: str) -> bool:
 
 def is_package(file: str) -> bool:
     """Whether a file was installed into a site-packages folder."""
-    return "/site-packages/" in file or "/dist-packages/" in file
+    return "/site-packages/" in file or "/dist-packages/" in file or file.startswith(COMPILED)
 
 
 def of(coro: Any, frame: Any) -> tuple[CodeType | None, int]:

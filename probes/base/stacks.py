@@ -1,7 +1,8 @@
 """The await stack of a task: the chain of frames from its coroutine down to what it waits on. By reading only.
 
 Coroutines and generators name what they await (`cr_await`, `gi_yieldfrom`). The awaitables in between do not
-(`async_generator_asend` and `anext` of CPython 3.11 to 3.14, `coroutine_wrapper`, the iterator of a future), but the
+(`async_generator_asend` and `anext` of CPython 3.11 to 3.14, `coroutine_wrapper` of CPython and of Cython, the iterator
+of a future), but the
 garbage collector visits the objects they hold, so `gc.get_referents` finds the next one. No code of the program runs.
 
 May be called from any thread; a change in the meantime ends the walk, never the program.
@@ -66,7 +67,10 @@ def _behind(awaitable: Any) -> Any:
     """The next awaitable in the chain, for types that do not name it; None at the end of the chain."""
     if awaitable is None or isinstance(awaitable, futures.Future) or type(awaitable).__name__ == "FutureIter":
         return None
-    if type(awaitable).__module__ not in ("builtins", "_asyncio", "types"):
+    module = type(awaitable).__module__
+    if type(awaitable).__name__ == "coroutine_wrapper" and module.startswith("_cython_"):
+        return next((held for held in gc.get_referents(awaitable) if not isinstance(held, type)), None)
+    if module not in ("builtins", "_asyncio", "types"):
         return None
     for held in gc.get_referents(awaitable):
         if isinstance(held, (AsyncGeneratorType, CoroutineType, GeneratorType)):

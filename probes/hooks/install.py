@@ -80,7 +80,9 @@ def _learn() -> Any:
     if shared is None:
         return None, why_pure
     try:
-        if (sites.USER, sites.BOUNDARY, sites.RUNNER) != (0, 2, 3) or protocol.STATES.index("done") != 3:
+        if (sites.USER, sites.BOUNDARY, sites.RUNNER, sites.FRAMEWORK) != (0, 2, 3, 4) or protocol.STATES.index(
+            "done"
+        ) != 3:
             return None, "built for another looptop"
         task, first_step = make_first_step_callback()
         if set(events.Handle.__slots__) != HANDLE_SLOTS:

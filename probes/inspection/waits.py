@@ -57,7 +57,9 @@ def read(frames: list[Place], leaf: Any, named: bool = True) -> Wait | None:
 
 
 def _read(frames: list[Place], leaf: Any, named: bool) -> Wait:
-    found: Wait | None = None
+    found = _in_compiled_code(frames, leaf)
+    if found is not None:
+        return found
     for code, _, place in reversed(frames):
         reader = _READERS.get(code)
         if reader is not None:
@@ -73,6 +75,30 @@ def _read(frames: list[Place], leaf: Any, named: bool) -> Wait:
             break
     found = found or _of_future(leaf)
     return _named(found, frames) if named and found.kind in ("event", "condition", "future") else found
+
+
+_COMPILED = (
+    ("get", "executor"),  # getaddrinfo, getnameinfo: in threads of libuv
+    ("sock", "socket"),
+    ("create", "socket"),
+    ("start_tls", "socket"),
+    ("subprocess", "subprocess"),
+)
+"""What uvloop's own coroutines wait for, by the beginning of their names (as in monitor/trace/waiting.py)."""
+
+
+def _in_compiled_code(frames: list[Place], leaf: Any) -> Wait | None:
+    """What a coroutine of uvloop waits for, which is compiled: it has a name, and no values of its variables."""
+    for code, _, _ in reversed(frames):
+        file = code.co_filename
+        if file.startswith(sites.COMPILED):
+            for beginning, kind in _COMPILED:
+                if code.co_name.startswith(beginning):
+                    return Wait(kind, code.co_name, waited=leaf)
+            return None
+        if not sites.is_stdlib(file):
+            return None
+    return None
 
 
 def _named(wait: Wait, frames: list[Place]) -> Wait:

@@ -190,7 +190,7 @@ typedef struct {
     PyObject *code;
     int kind;
 } Kind;
-enum { BOUNDARY = 2, RUNNER = 3 }; /* sites.BOUNDARY, …; install.py checks them */
+enum { BOUNDARY = 2, RUNNER = 3, FRAMEWORK = 4 }; /* sites.BOUNDARY, …; install.py checks them */
 
 /* The creation site of tasks that no line of the user's makes: a server's task for each request. */
 typedef struct {
@@ -501,6 +501,8 @@ typedef struct {
     int32_t lasti;
 } AwaitPlace;
 int await_places(State *state, PyObject *object, AwaitPlace *found);
+PyObject *next_awaited(State *state, PyObject *awaitable, PyObject **code, PyObject **frame);
+PyObject *frame_of_awaited(PyObject *awaitable);
 PyObject *await_values(PyObject *op, PyObject *args);
 PyObject *own_place(PyObject *op, PyObject *awaitable);
 PyObject *thread_stacks(PyObject *op, PyObject *wanted);

@@ -26,7 +26,7 @@ enum { COROUTINE, GENERATOR, ASYNC_GENERATOR, KINDS_OF_AWAITABLES };
 static PyTypeObject *types[KINDS_OF_AWAITABLES];
 static PyObject *names[KINDS_OF_AWAITABLES][3]; /* of the frame, of the code, of what is awaited */
 static PyObject *class_mro, *class_dict, *class_module; /* descriptors of `type` */
-static PyObject *str_inner, *str_locals, *str_globals, *str_first_line;
+static PyObject *str_inner, *str_locals, *str_globals, *str_first_line, *str_cython, *str_wrapper;
 static PyTypeObject *code_type;
 static PyObject *wrappers; /* the end of the name of the module whose wrappers a stack is walked through */
 static PyObject *current_frames, *all_tasks, *current_task, *all_objects;
@@ -72,10 +72,13 @@ PyObject *learn_reading(PyObject *op, PyObject *args) {
         str_locals = PyUnicode_InternFromString("f_locals");
         str_globals = PyUnicode_InternFromString("f_globals");
         str_first_line = PyUnicode_InternFromString("co_firstlineno");
+        str_cython = PyUnicode_InternFromString("_cython_");
+        str_wrapper = PyUnicode_InternFromString("coroutine_wrapper");
         class_dict = of_type("__dict__");
         class_module = of_type("__module__");
         class_mro = of_type("__mro__");
-        if (class_dict == NULL || class_module == NULL || class_mro == NULL || str_first_line == NULL)
+        if (class_dict == NULL || class_module == NULL || class_mro == NULL || str_first_line == NULL ||
+            str_cython == NULL || str_wrapper == NULL)
             return NULL;
         Py_INCREF(code);
         code_type = (PyTypeObject *)code;
@@ -126,6 +129,24 @@ static int visit_awaitable(PyObject *object, void *found) {
     return 1;
 }
 
+static int visit_instance(PyObject *object, void *found) {
+    if (object == NULL || Py_TYPE(object) == &PyType_Type)
+        return 0;
+    *(PyObject **)found = object;
+    return 1;
+}
+
+/* Whether a type of Cython is what `await` makes of its coroutines, which refers to the coroutine only. */
+static int is_cythons_wrapper(PyTypeObject *type, PyObject *module) {
+    PyObject *name;
+    int is;
+    if (PyUnicode_Tailmatch(module, str_cython, 0, PY_SSIZE_T_MAX, -1) != 1 || (name = PyType_GetName(type)) == NULL)
+        return 0;
+    is = PyUnicode_Compare(name, str_wrapper) == 0;
+    Py_DECREF(name);
+    return is;
+}
+
 /* The next awaitable behind one whose type does not name it: what base/stacks.py calls `_behind`. */
 static PyObject *behind(State *state, PyObject *awaitable) {
     static const char *modules[] = {"builtins", "_asyncio", "types"};
@@ -133,7 +154,7 @@ static PyObject *behind(State *state, PyObject *awaitable) {
     PyObject *module, *found = NULL;
     traverseproc traverse;
     size_t index;
-    int known = 0;
+    int known = 0, cythons;
     if (awaitable == Py_None || is_instance(awaitable, future))
         return NULL;
     module = get(class_module, (PyObject *)type, Py_TYPE((PyObject *)type));
@@ -144,11 +165,12 @@ static PyObject *behind(State *state, PyObject *awaitable) {
     }
     for (index = 0; index < 3; index++)
         known |= PyUnicode_CompareWithASCIIString(module, modules[index]) == 0;
+    cythons = !known && is_cythons_wrapper(type, module);
     if (!known && PyUnicode_Tailmatch(module, wrappers, 0, PY_SSIZE_T_MAX, 1) == 1)
         found = attribute_in_c(awaitable, str_inner);
-    else if (known && PyType_HasFeature(type, Py_TPFLAGS_HAVE_GC) &&
+    else if ((known || cythons) && PyType_HasFeature(type, Py_TPFLAGS_HAVE_GC) &&
              (traverse = PyType_GetSlot(type, Py_tp_traverse)) != NULL) {
-        traverse(awaitable, visit_awaitable, &found);
+        traverse(awaitable, cythons ? visit_instance : visit_awaitable, &found);
         Py_XINCREF(found);
     }
     Py_DECREF(module);
@@ -185,6 +207,40 @@ static int walk(State *state, PyObject *awaitable, Place *places) {
     }
     Py_XDECREF(awaitable);
     return count;
+}
+
+/* What an awaitable awaits, a new reference, NULL at the end of the chain. `code`: its own, if it has a frame, a new
+ * reference; `frame`: of a coroutine that Cython compiled, which has no other. Never raises. */
+PyObject *next_awaited(State *state, PyObject *awaitable, PyObject **code, PyObject **frame) {
+    int kind = kind_of_awaitable(awaitable);
+    PyObject *next = NULL;
+    *code = *frame = NULL;
+    if (class_mro == NULL)
+        return NULL;
+    if (kind < KINDS_OF_AWAITABLES) {
+        *code = PyObject_GetAttr(awaitable, names[kind][1]);
+        next = PyObject_GetAttr(awaitable, names[kind][2]);
+    } else if ((next = behind(state, awaitable)) == NULL &&
+               (*frame = attribute_in_c(awaitable, names[COROUTINE][0])) != NULL) {
+        *code = attribute_in_c(awaitable, names[COROUTINE][1]);
+        next = attribute_in_c(awaitable, names[COROUTINE][2]);
+    }
+    PyErr_Clear();
+    if (*code != NULL && Py_TYPE(*code) != code_type)
+        Py_CLEAR(*code);
+    if (next == Py_None)
+        Py_CLEAR(next);
+    return next;
+}
+
+/* The frame of a coroutine, generator or asynchronous generator: a new reference, or NULL. Never raises. */
+PyObject *frame_of_awaited(PyObject *awaitable) {
+    int kind = kind_of_awaitable(awaitable);
+    PyObject *frame = kind < KINDS_OF_AWAITABLES ? PyObject_GetAttr(awaitable, names[kind][0]) : NULL;
+    PyErr_Clear();
+    if (frame != NULL && Py_TYPE(frame) != &PyFrame_Type)
+        Py_CLEAR(frame);
+    return frame;
 }
 
 static void drop_places(Place *places, int count) {

@@ -29,7 +29,7 @@
 #define NAMES_A_WINDOW 10 /* each takes about 10 µs */
 #define NAMES_TRACED 50
 #define MOST_FRAMES 16
-#define MOST_DEPTH 24
+#define MOST_DEPTH 48 /* awaitables, of which some have no frame */
 #define NOT_KNOWN 0x0FFFFFFFu
 #define LINE 64
 #define LONGEST 0x0FFFFFFEu /* 67 s or more: how long is in an event of its own, in 16 us, up to 19 hours */
@@ -61,7 +61,7 @@ struct Ring {
     uint16_t slots[2 * MOST_CODES];
 };
 
-static PyObject *str_cr_await, *str_cr_frame, *str_get_coro, *str_when, *str_f_locals,
+static PyObject *str_get_coro, *str_when, *str_f_locals,
     *str_f_globals, *str_self, *str_sock, *str_h, *str_timeout_handle, *str_co_name, *str_get_when;
 
 /* Signed in between: a conversion to unsigned takes five times as many instructions. */
@@ -256,49 +256,58 @@ static double find_due(State *state, PyObject *locals) {
     return due;
 }
 
-/* Where a suspended task waits: its innermost coroutine, the innermost that is the user's, and the object it waits on. */
+/* Where a suspended task waits: its innermost frame, the innermost that is the user's (else of a framework), and the object
+ * it waits on. A compiled coroutine of a framework (uvloop's) is the innermost: what it does is known by its name. */
 static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_t *users, uint32_t *object, double *due) {
-    PyObject *coro = PyObject_CallMethodObjArgs(task, str_get_coro, NULL), *found[2] = {NULL, NULL};
+    enum { INNERMOST, USERS, FRAMEWORKS, ALL };
+    PyObject *awaitable = PyObject_CallMethodObjArgs(task, str_get_coro, NULL), *found[ALL] = {NULL, NULL, NULL};
     PyObject *codes[2] = {NULL, NULL}, *globals = NULL, *locals = NULL;
     uint32_t *numbers[2] = {innermost, users};
-    int depth, index;
+    int depth, index, ends = 0;
     *innermost = *users = *object = 0;
-    if (coro == NULL)
+    if (awaitable == NULL)
         put_off();
-    for (depth = 0; coro != NULL && depth < MOST_DEPTH; depth++) {
-        PyObject *code, *next;
-        int kind;
-        if (Py_TYPE(coro) != &PyCoro_Type)
-            break;
-        code = attribute(coro, str_cr_code);
-        kind = code == NULL ? -1 : kind_of(state, code);
-        if (kind < 0)
+    for (depth = 0; awaitable != NULL && depth < MOST_DEPTH && !ends; depth++) {
+        PyObject *code, *compiled, *next = next_awaited(state, awaitable, &code, &compiled);
+        int kind = code == NULL ? -1 : kind_of(state, code);
+        if (code != NULL && kind < 0)
             put_off();
+        ends = kind == FRAMEWORK && compiled != NULL;
+        for (index = 0; code != NULL && index < ALL; index++)
+            if (index == INNERMOST || (index == USERS && kind == 0) || (index == FRAMEWORKS && kind == FRAMEWORK)) {
+                Py_CLEAR(found[index]);
+                if (compiled == NULL) {
+                    Py_INCREF(awaitable);
+                    found[index] = awaitable;
+                } else if (index <= USERS)
+                    *numbers[index] = place_of(state->ring, code, -1);
+            }
         Py_XDECREF(code);
-        for (index = 0; index < (kind == 0 ? 2 : 1); index++) {
-            Py_INCREF(coro);
-            Py_XDECREF(found[index]);
-            found[index] = coro;
-        }
-        next = attribute(coro, str_cr_await);
-        Py_DECREF(coro);
-        coro = next;
+        Py_XDECREF(compiled);
+        Py_DECREF(awaitable);
+        awaitable = next;
     }
-    Py_XDECREF(coro);
-    for (index = 0; index < 2; index++) {
-        PyObject *frame = found[index] == NULL ? NULL : attribute(found[index], str_cr_frame);
-        if (frame != NULL && Py_TYPE(frame) == &PyFrame_Type) {
+    Py_XDECREF(awaitable);
+    if (found[USERS] == NULL && *users == 0) {
+        found[USERS] = found[FRAMEWORKS];
+        found[FRAMEWORKS] = NULL;
+    }
+    Py_XDECREF(found[FRAMEWORKS]);
+    for (index = INNERMOST; index <= USERS; index++) {
+        PyObject *frame = found[index] == NULL ? NULL : frame_of_awaited(found[index]);
+        if (frame != NULL) {
             codes[index] = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
             *numbers[index] = place_of(state->ring, codes[index], PyFrame_GetLasti((PyFrameObject *)frame));
-            if (index == 0 && kind_of(state, codes[0]) > 0)
+            if (index == INNERMOST && kind_of(state, codes[0]) > 0)
                 locals = attribute(frame, str_f_locals);
             put_off(); /* of kind_of */
-            if (index == 1)
+            if (index == USERS)
                 globals = attribute(frame, str_f_globals);
         }
         Py_XDECREF(frame);
-        Py_XDECREF(found[index]);
     }
+    Py_XDECREF(found[INNERMOST]);
+    Py_XDECREF(found[USERS]);
     if (locals != NULL) {
         PyObject *waited = local_of(locals, str_sock);
         if (waited == NULL)
@@ -491,7 +500,6 @@ static int names_setup(void) {
         PyObject **at;
         const char *text;
     } all[] = {
-        {&str_cr_await, "cr_await"}, {&str_cr_frame, "cr_frame"},
         {&str_get_coro, "get_coro"}, {&str_when, "_when"},
         {&str_f_locals, "f_locals"}, {&str_f_globals, "f_globals"}, {&str_self, "self"},
         {&str_sock, "sock"},         {&str_h, "h"},               {&str_timeout_handle, "timeout_handle"},

@@ -124,11 +124,18 @@ async def main():
     finally:
         held.set()
 
+async def receives():
+    import socket
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        await asyncio.get_running_loop().sock_recv(ours, 1)
+
 async def check():
     await lock.acquire()
     loop = asyncio.get_running_loop()
     each = [sleeps, future, awaits_generators, awaits_a_wrapper, awaits_an_object, iterates, sends, nexts, nexts_or, closes, throws,
-            gathers, in_a_group, times_out, locks, gets, shields, executes, profiled, hostile, ended]
+            gathers, in_a_group, times_out, locks, gets, shields, executes, profiled, hostile, receives, ended]
     tasks = [asyncio.create_task(one(), name=one.__name__) for one in each]
     tasks.append(asyncio.create_task(deep(120), name="deep"))
     tasks.append(Traced(deep(3), name="subclass"))
@@ -158,6 +165,7 @@ async def check():
         leaf = task._fut_waiter
         found, before = waits.read(places, leaf), waits.read(old, leaf)
         assert (found and (found.kind, found.text)) == (before and (before.kind, before.text)), name
+        assert name != "receives" or (found.kind, len(places)) == ("socket", 2)  # uvloop's own function is compiled
         state = native.state_of(record)
         assert state == (3 if name == "ended" else 2), (name, state)
     print(*sorted(name for name, count in seen.items() if count == 0))

@@ -19,10 +19,21 @@ STEPS = """
         async with lock:
             await asyncio.sleep(0.01)
 
+    async def ticks():
+        await asyncio.sleep(0.01)
+        yield 1
+
+    async def iterates():
+        async for _ in ticks():
+            pass
+
+    exec(compile("async def fetch(): await asyncio.sleep(0.01)", "/x/site-packages/httpx/pool.py", "exec"), globals())
+
     async def main():
         await told("ready")
         global CACHE
         lock = CACHE = asyncio.Lock()
+        await asyncio.gather(iterates(), fetch())
         tasks = [asyncio.create_task(worker(lock), name=f"worker {n}") for n in range(5)]
         await asyncio.gather(*tasks)
         for _ in range(int(sys.argv[1])):
@@ -84,6 +95,10 @@ def test_steps_wakes_births_and_ends_of_every_task(tmp_path: Path) -> None:
                 assert after["from"] == before["to"]
             workers = {event[5]: place(viewer, event[4])[2] for event in found if event[0] == BORN}
             assert list(workers.values()).count("worker") == 5
+            # Of a generator that a task iterates over, and of a framework if there is no line of the user's.
+            slept = [(place(viewer, event[3])[2], place(viewer, event[4])) for event in found if event[0] == WAIT]
+            lines = {users[2]: (innermost, users[0]) for innermost, users in slept if users[2] in ("ticks", "fetch")}
+            assert lines == {"ticks": ("sleep", "program.py"), "fetch": ("sleep", "pool.py")}
             mains = {event[6] for event in found if event[0] == BORN}
             assert len(mains) == 1
             main = mains.pop()
@@ -175,7 +190,7 @@ def test_eager_tasks_that_end_at_once_have_one_event(tmp_path: Path) -> None:
 def test_timers_of_uvloop_are_known_by_when_they_were_due(tmp_path: Path) -> None:
     pytest.importorskip("uvloop", reason="uvloop is not installed")
     script = """
-        import contextlib, uvloop
+        import contextlib, socket, uvloop
 
         async def sleeps():
             await asyncio.sleep(0.01)
@@ -184,8 +199,16 @@ def test_timers_of_uvloop_are_known_by_when_they_were_due(tmp_path: Path) -> Non
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.Event().wait(), 0.01)
 
+        async def receives():
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                ours.setblocking(False)
+                asyncio.get_running_loop().call_later(0.01, theirs.send, b"x")
+                await asyncio.get_running_loop().sock_recv(ours, 1)
+
         async def main():
             await told("ready")
+            await receives()
             for each in (sleeps, waits):
                 tasks = [asyncio.create_task(each(), name=each.__name__)]
                 await asyncio.sleep(0)
@@ -203,6 +226,11 @@ def test_timers_of_uvloop_are_known_by_when_they_were_due(tmp_path: Path) -> Non
             program.say()
             program.expect("over")
             viewer.until(lambda: sum(event[0] == END for event in events(viewer)) >= 2, "two ends")
+            waits = [event for event in events(viewer) if event[0] == WAIT]
+            lines = [(place(viewer, event[3]), place(viewer, event[4])[2]) for event in waits]
+            assert (("loop.pyx", "sock_recv"), "receives") in [
+                ((file, name), users) for (file, _, name), users in lines
+            ]
             due = [event for event in events(viewer) if event[0] == 8]
             assert len(due) == 2
             assert all(event[4] >= 30 * 4000 for event in due)  # 10 ms later, while the loop was blocked for 50

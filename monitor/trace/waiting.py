@@ -59,6 +59,7 @@ _BY_FUNCTION = (
     ("uvloop/loop.pyx", "create", "socket"),
     ("uvloop/loop.pyx", "start_tls", "socket"),
     ("uvloop/loop.pyx", "subprocess", "subprocess"),
+    ("handles/process.pyx", "", "subprocess"),
 )
 _BY_WAKER = (
     ("asyncio/futures.py", "_set_state", "executor"),

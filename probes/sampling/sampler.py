@@ -30,6 +30,7 @@ _PRUNED = 10_000
 _BLOCKED = 0.25
 _GONE = -1
 """The outcome of a task that was collected before its end."""
+_BLOCKED_EAGERLY = 0.05
 _CROWD = 5000
 """Number of tasks above which a loop is not asked for all its tasks every second."""
 
@@ -125,6 +126,7 @@ class Sampler:
             least, share = (1.0, 50) if self.watched else (5.0, 2000)
             self._sweep_due = monotonic() + max(least, share * (monotonic() - now))
         changes = Changes()
+        self._adopt_starting(now)
         for loop_record in list(install.loops.values()):
             changes.lags[loop_record.id] = loop_record.lag_peak
             loop_record.lag_peak = 0.0
@@ -160,6 +162,12 @@ class Sampler:
         self._events.ends(changes.ended)
         self._totals_stale = self._totals_stale or bool(changes.sites)
         return changes
+
+    def _adopt_starting(self, now: float) -> None:
+        """Registers tasks that start eagerly and block their loop: the hooks make a record of them after that step."""
+        for loop, record in install.running() if install.native_state is not None else ():
+            if record.since and now - record.since > _BLOCKED_EAGERLY and reading.running_record(loop) is None:
+                reading.read_any(_adopt_current, loop, record)
 
     def totals(self) -> tuple[int, int, int]:
         """Births, ends and failures since counting began."""
@@ -290,6 +298,12 @@ def _adopt(task: Any, loop_record: LoopRecord) -> None:
         install.adopt(task, loop_record)
     elif install.state.watching and _is_unknown(record):
         install.add_changed(record)  # it has not stepped yet
+
+
+def _adopt_current(loop: Any, loop_record: LoopRecord) -> None:
+    task = reading.hold(install.current_task_of(loop))
+    if task is not None:
+        _adopt(task, loop_record)
 
 
 def _count_from_now(task: Any, record: TaskRecord) -> bool:

@@ -541,10 +541,12 @@ int group_prepare(State *state, PyObject *coro, PyObject **group, PyObject **sou
     return 0;
 }
 
-/* Counts a record in its group; takes both references. */
+/* Counts a record in its group; takes both references. A task that was found while it started eagerly is there already. */
 int group_join(PyObject *record, PyObject *group, PyObject *source) {
     Fields *fields = FIELDS(record);
     int result = 0;
+    if (group != NULL && fields->group == group && source != NULL && (fields->extra == NULL || fields->extra->source == NULL))
+        result = record_set_source(record, source);
     if (group != NULL && fields->group == NULL) {
         ((GroupCounts *)group)->live++;
         fields->group = group;
@@ -557,11 +559,19 @@ int group_join(PyObject *record, PyObject *group, PyObject *source) {
 }
 
 int group_enter(State *state, PyObject *record, PyObject *coro) {
+    LoopClock *clock = (LoopClock *)FIELDS(record)->loop;
     PyObject *group, *source;
     if (FIELDS(record)->group != NULL)
         return 0;
     if (group_prepare(state, coro, &group, &source) < 0)
         return -1;
+    if (UNLIKELY(clock != NULL && clock->starting == coro)) {
+        FIELDS(record)->born = clock->starting_since;
+        if (group != NULL && source == NULL) {
+            source = clock->starting_source;
+            Py_XINCREF(source);
+        }
+    }
     return group_join(record, group, group == NULL ? NULL : group_keepable(group, source));
 }
 

@@ -145,6 +145,10 @@ typedef struct {
     Litter *litter; /* what its thread is to let go of; NULL: nothing */
     double inner; /* time of callbacks that ran inside the one that runs, of a loop that it runs itself (nest_asyncio) */
     int inside; /* how many run: 2 inside of such a one */
+    /* The innermost coroutine whose task starts eagerly now and has no record yet, since when, and what its label is read
+     * from, which cannot be found while it runs; NULL: none. */
+    PyObject *starting, *starting_source;
+    double starting_since;
 } LoopClock;
 
 typedef struct {

@@ -58,21 +58,30 @@ static initproc *wrapped(State *state, initproc from) {
     return offset < 0 ? NULL : (initproc *)((char *)wrapper + offset);
 }
 
-/* The time that eager tasks have taken so far of the running step of a loop; NULL, None: that of this thread. */
-static double nested_of(State *state, PyObject *loop) {
+/* The clock of a loop, a new reference or NULL; NULL, None: that of the loop that runs in this thread. */
+static LoopClock *clock_of(State *state, PyObject *loop) {
     PyObject *clock = NULL, *running = NULL, *module;
-    double nested;
     if ((loop == NULL || loop == Py_None) && (module = PyImport_ImportModule("asyncio.events")) != NULL) {
         loop = running = PyObject_CallMethod(module, "_get_running_loop", NULL);
         Py_DECREF(module);
     }
     if (loop != NULL && loop != Py_None)
         clock = find_loop(state, loop);
-    nested = clock == NULL ? 0.0 : ((LoopClock *)clock)->nested;
     put_off();
     Py_XDECREF(running);
-    Py_XDECREF(clock);
-    return nested;
+    return (LoopClock *)clock;
+}
+
+/* Makes a coroutine and what its label is read from known to those who look meanwhile, and takes what was known before. */
+static void exchange_starting(LoopClock *clock, PyObject **coro, PyObject **source, double *since) {
+    PyObject *before = clock->starting, *before_source = clock->starting_source;
+    double before_since = clock->starting_since;
+    clock->starting = *coro;
+    clock->starting_source = *source;
+    clock->starting_since = *since;
+    *coro = before;
+    *source = before_source;
+    *since = before_since;
 }
 
 static int is_suspended(PyObject *coro, PyObject *name) {
@@ -181,8 +190,9 @@ static int note(State *state, PyObject *loop, PyObject *task, PyObject *coro, do
 
 static int hooked(PyObject *task, PyObject *args, PyObject *kwargs) {
     State *state = active;
-    PyObject *coro, *loop = NULL, *record, *group = NULL, *source = NULL;
-    double born, nested = 0.0;
+    PyObject *coro, *loop = NULL, *record, *group = NULL, *source = NULL, *starting, *starting_source;
+    LoopClock *clock = NULL;
+    double born, nested = 0.0, since;
     int eager = 0, result;
     if (state == NULL || state->closed)
         return original(task, args, kwargs);
@@ -213,13 +223,27 @@ static int hooked(PyObject *task, PyObject *args, PyObject *kwargs) {
     Py_INCREF((PyObject *)state); /* the probe may leave meanwhile */
     Py_INCREF(coro);
     if (eager) {
-        nested = nested_of(state, loop);
+        clock = clock_of(state, loop);
+        nested = clock == NULL ? 0.0 : clock->nested;
         if (state->watching && group_prepare(state, coro, &group, &source) < 0) {
             put_off(); /* what it is will be found out by the original */
         }
     }
-    born = now();
+    born = since = now();
+    starting = coro;
+    starting_source = source;
+    if (clock != NULL) {
+        Py_INCREF(starting);
+        Py_XINCREF(starting_source);
+        exchange_starting(clock, &starting, &starting_source, &since);
+    }
     result = original(task, args, kwargs);
+    if (clock != NULL) {
+        exchange_starting(clock, &starting, &starting_source, &since);
+        Py_DECREF(starting);
+        Py_XDECREF(starting_source);
+        Py_DECREF((PyObject *)clock);
+    }
     if (result < 0 || state->closed) {
         Py_XDECREF(group);
         Py_XDECREF(source);

@@ -191,11 +191,9 @@ def test_the_kind_of_a_wait(seen: dict[str, dict], name: str) -> None:
     waits = seen[name]["waiting_on"]
     assert waits is not None, f"{name} waits"
     kind = KINDS[name]
-    if seen["loop"]["kind"] == "uvloop" and name == "sock_recv":
-        kind = "future"  # uvloop's sock_recv is a bare future of its own
     if seen["loop"]["kind"] == "uvloop" and name == "process_reads":
         kind = "socket"  # uvloop talks to its children through pairs of sockets
-    if seen["loop"]["kind"] == "uvloop" and waits["kind"] == "future" and name in ("process", "serves", "drains"):
+    if seen["loop"]["kind"] == "uvloop" and waits["kind"] == "future" and name in ("serves", "drains"):
         pytest.xfail(f"uvloop hides what {name} waits on")
     assert waits["kind"] == kind, waits
     assert waits["repr"]

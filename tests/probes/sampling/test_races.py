@@ -14,11 +14,13 @@ import pytest
 from interleaving import interrupted
 
 from probes.base import protocol
-from probes.hooks import accounting, loops
-from probes.hooks.records import LoopRecord
+from probes.base.sites import Tables
+from probes.hooks import accounting, install, loops
+from probes.hooks.records import LoopRecord, SiteCounts
 from probes.inspection import executors
 from probes.sampling import rows, throttling
 from probes.sampling.cpu_wait import CpuWait, Reading
+from probes.sampling.sampler import Sampler
 from probes.sampling.watchdog import Watchdog
 from probes.serving.facts import Facts
 from probes.trace.objects import ObjectNames
@@ -230,3 +232,31 @@ def test_a_name_is_read_once_while_it_is_given() -> None:
 
     for reads in interrupted(make):
         assert reads() == [(1, "object"), (2, "list")]
+
+
+def test_what_is_dropped_while_the_sampler_looks_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, aggregates = install.state, accounting.SiteAggregates()
+    monkeypatch.setattr(install, "site_aggregates", aggregates)
+    monkeypatch.setattr(state, "lost", 0)
+
+    def make() -> tuple[Callable[[], tuple[int, int]], Callable[[], object]]:
+        counts = aggregates.by_site[1] = SiteCounts(5)
+        events: Any = SimpleNamespace(ends=list, dropped=0, unnamed=0)
+        events.drop = lambda number: setattr(events, "dropped", events.dropped + number)
+        events.leave_unnamed = lambda number: setattr(events, "unnamed", events.unnamed + number)
+        sampler = Sampler(SimpleNamespace(all=list), Tables(), events)  # type: ignore[arg-type]
+        state.lost = counts.unreported = 2
+
+        def drop() -> None:
+            state.lost += 1
+            counts.unreported += 1
+
+        def looks() -> tuple[int, int]:
+            sampler.sample()
+            return events.dropped + state.lost, events.unnamed + counts.unreported
+
+        return looks, drop
+
+    *meanwhile, before = interrupted(make)
+    assert before == (2, 2)
+    assert set(meanwhile) == {(3, 3)}

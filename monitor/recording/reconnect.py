@@ -29,6 +29,9 @@ REFUSED = 10.0
 AWAY = 120.0
 """Seconds to retry a host that does not answer."""
 
+LEAST_LOOKS = 4
+"""Looks before giving up, however long they took: a machine that stands still for a while must not use up the time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Back:
@@ -55,7 +58,9 @@ def reconnect(
     here = connection.hello.host == socket.gethostname() and not connection.relayed
     closed = REFUSED if connection.by_network else FAREWELL
     pause, patience = FIRST_PAUSE, closed if again is not None or here else 0.0
+    looks = 0
     while True:
+        looks += 1
         lost = time.monotonic() - began
         notify(lost)
         if here and _has_ended(connection.hello.pid):
@@ -64,7 +69,7 @@ def reconnect(
             return STOPPED
         if until is not None and time.monotonic() >= until:
             return OVER
-        if lost >= patience:
+        if lost >= patience and (looks > LEAST_LOOKS or not patience):
             return _why_not(broke, here, patience)
         stop.wait(pause if until is None else min(pause, max(until - time.monotonic(), 0.0)))
         if again is None:

@@ -162,6 +162,7 @@ def back(again, stop=None, until=None):
 
 def test_a_machine_that_refuses_is_not_asked_for_long(monkeypatch):
     monkeypatch.setattr(module, "REFUSED", 0.3)
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.05)
 
     def refuses():
         raise ConnectError("nobody serves box:1")
@@ -173,6 +174,7 @@ def test_a_machine_that_refuses_is_not_asked_for_long(monkeypatch):
 def test_a_machine_that_does_not_answer_is_asked_for_longer(monkeypatch):
     monkeypatch.setattr(module, "REFUSED", 0.1)
     monkeypatch.setattr(module, "AWAY", 0.6)
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.05)
     asked = []
 
     def silent():
@@ -181,6 +183,23 @@ def test_a_machine_that_does_not_answer_is_asked_for_longer(monkeypatch):
 
     assert "nothing led there again" in back(silent)
     assert len(asked) > 1
+
+
+def test_a_machine_that_stands_still_does_not_use_up_the_patience(monkeypatch):
+    now, asked = [100.0], []
+    stop = threading.Event()
+    stop.wait = lambda _seconds: now.__setitem__(0, now[0] + 30.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def refuses_once():
+        asked.append(now[0])
+        if len(asked) == 1:
+            raise ConnectError("nobody serves box:1")
+        return Elsewhere
+
+    found = back(refuses_once, stop)
+    assert isinstance(found, module.Back) and found.connection is Elsewhere
+    assert len(asked) == 2
 
 
 def test_another_session_is_not_mixed_in(monkeypatch):

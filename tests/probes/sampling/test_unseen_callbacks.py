@@ -123,7 +123,8 @@ def check(program: Program, kind: str) -> None:
             longer = event["at"] / 1e6 - truth["ended"]  # the step goes on for a moment
             assert event["duration"] / 1e6 <= truth["took"] + max(longer, 0.0) + 0.03
             assert -0.5 < longer <= time.time() - truth["ended"]
-            assert viewer.site(event["stack"][event["blame"]])[2] == line[2]
+            if event["duration"] < 2 * row["blocked"]:  # else the machine stood still after the last look
+                assert viewer.site(event["stack"][event["blame"]])[2] == line[2]
         assert event["task"] == row["running"]
         assert busy <= (time.monotonic() - came + 5) * 1e6
         if task is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitor.errors import ConnectError
 from monitor.transport.address import Address
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ class Injector:
         for text in entered.notes:
             if self.notify is not None:
                 self.notify(text)
+        if not entered.socket and entered.listen_fd is None:
+            raise ConnectError(
+                f"the probe of process {pid} could make no socket",
+                "what it said on the program's stderr names the reason; LOOPTOP_DIR must be a folder of mode 0700",
+            )
         return Address(path=entered.socket, pid=pid, listen_fd=entered.listen_fd)
 
     def plan(self, pid: int) -> str:

@@ -11,6 +11,7 @@ from fake_probe import announce
 
 from monitor.attach import find, targets, watchability
 from monitor.attach.find import Announcement
+from monitor.attach.inject.result import Result
 from monitor.attach.injector import Injector
 from monitor.attach.target_connector import TargetConnector
 from monitor.attach.targets import NoProbe, ProcessGone, recording, resolve
@@ -175,3 +176,10 @@ def test_root_finds_the_probes_of_others(runtime_dir, child, monkeypatch):
     monkeypatch.setattr(watchability, "is_own", lambda uid: True)
     monkeypatch.setattr(targets.os, "geteuid", lambda: owner + 4711)
     assert resolve(str(pid)).path == "/theirs"
+
+
+def test_a_probe_that_could_make_no_socket_is_reported_as_such(monkeypatch):
+    there = Result(4711, "3.12.1", "ptrace", "", 0.0, 0.0, found=True)
+    monkeypatch.setattr(Injector, "_run", lambda *_, **__: there)
+    with pytest.raises(ConnectError, match="the probe of process 4711 could make no socket"):
+        Injector().inject(4711)

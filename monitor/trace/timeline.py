@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from monitor.store.model import Site
 from monitor.store.task_names import title, words
-from monitor.trace.events import NOT_KNOWN, PLACE_BITS, UNIT, Decoder, Event, Kind
+from monitor.trace.events import NOT_KNOWN, PLACE, PLACE_BITS, UNIT, Decoder, Event, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,10 +45,11 @@ class Wait:
 
     at: int
     innermost: Site | None  # the innermost frame of its await stack, often asyncio's
-    users: Site | None  # the innermost frame of user code
+    users: Site | None  # the innermost frame of the user's own code, else of such a package
     waking: Site | None
     object: int = 0  # number of the object it waited on; 0: unknown
     name: str = ""  # description of the object: its peer, its type
+    package: Site | None = None  # the innermost frame of an installed package that is no framework
 
 
 @dataclass(slots=True)
@@ -157,7 +158,8 @@ class Timeline:
             number = event.waker >> PLACE_BITS
             waking = self._place(event.waker & (1 << PLACE_BITS) - 1)
             name = self.objects.get(number, "")
-            wait = Wait(at, self._place(event.ran), self._place(event.queued), waking, number, name)
+            innermost, package = self._place(event.ran & PLACE), self._place(event.ran >> PLACE_BITS)
+            wait = Wait(at, innermost, self._place(event.queued), waking, number, name, package)
             self.life(event.task).waits.append(wait)
         elif kind == Kind.BORN:
             life = self.life(event.task)

@@ -98,6 +98,7 @@ def _find(site: Site | None, table: tuple[tuple[str, str, str], ...]) -> str:
 def waited_on(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> WaitedOn:
     """Return what a wait was on. `woke_by_end`: the task that ended the wait did so by ending."""
     kind = ""
+    pool = None
     if wait is not None:
         kind = _find(wait.innermost, _BY_FUNCTION)
         by_waker = _find(wait.waking, _BY_WAKER)
@@ -105,8 +106,9 @@ def waited_on(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> Wa
             kind = by_waker
         if not kind and wait.waking is not None and _ending(wait.waking) in _SOCKETS:
             kind = "socket"
-        if kind in ("lock", "semaphore", "condition", "queue", "future", "") and is_pool(wait.users):
-            kind = "pool"
+        if kind in ("lock", "semaphore", "condition", "queue", "future", ""):
+            pool = next((site for site in (wait.users, wait.package) if is_pool(site)), None)
+            kind = "pool" if pool is not None else kind
     if not kind and woken is not None:
         kind = {"timer": "sleep", "socket": "socket", "thread": "executor"}.get(woken.kind, "")
     if not kind and woke_by_end:
@@ -118,8 +120,8 @@ def waited_on(wait: Wait | None, woken: WokenBy | None, woke_by_end: bool) -> Wa
         texts.append(wait.innermost.function.rpartition(".")[2])
     if kind == "executor" and wait.innermost is not None and _resolves(wait.innermost):
         texts.append(wait.innermost.function.rpartition(".")[2])
-    if kind == "pool" and wait.users is not None:
-        texts.append(wait.users.function)
+    if pool is not None:
+        texts.append(pool.function)
     if wait.name:
         # The kind already implies the type.
         texts.append(wait.name.partition(" ")[2] if kind in _NAMED else wait.name if kind in _PEERS else "")

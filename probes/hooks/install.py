@@ -97,8 +97,14 @@ def _learn() -> Any:
     return shared, ""
 
 
+_INSTALLED = 8  # as in native/hooks.h
+
+
 def _kind_of(code: Any) -> int:
-    return sites.BOUNDARY if code is sites.LOOP else sites.plumbing[code.co_filename]
+    if code is sites.LOOP:
+        return sites.BOUNDARY
+    file = code.co_filename
+    return sites.plumbing[file] + (_INSTALLED if sites.is_package(file) else 0)
 
 
 HANDLE_SLOTS = {

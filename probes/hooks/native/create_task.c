@@ -3,8 +3,8 @@
 
 static inline size_t hash_of(uintptr_t key) { return (size_t)((key >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 32); }
 
-/* The kind of file (sites.USER is 0) that a code object comes from, -1 with an error. Asked once for each code. */
-int kind_of(State *state, PyObject *code) {
+/* What is known of the file that a code object comes from, NULL with an error. Asked once for each code. */
+static inline Kind *file_of(State *state, PyObject *code) {
     size_t place = hash_of((uintptr_t)code), index;
     Kind *kind;
     PyObject *answer, *old;
@@ -12,24 +12,37 @@ int kind_of(State *state, PyObject *code) {
     for (index = 0; index < KIND_PROBES; index++) {
         kind = &state->kinds[(place + index) % KINDS];
         if (LIKELY(kind->code == code))
-            return kind->kind;
+            return kind;
         if (kind->code == NULL)
             break;
     }
     answer = PyObject_CallFunctionObjArgs(state->kind_of, code, NULL);
     if (answer == NULL)
-        return -1;
+        return NULL;
     number = PyLong_AsLong(answer);
     Py_DECREF(answer);
     if (number < 0)
-        return -1;
+        return NULL;
     kind = &state->kinds[(place + (index < KIND_PROBES ? index : state->replaced++ % KIND_PROBES)) % KINDS];
     old = kind->code;
     Py_INCREF(code);
     kind->code = code;
-    kind->kind = (int)number;
+    kind->kind = (int)number % INSTALLED;
+    kind->installed = number >= INSTALLED;
     Py_XDECREF(old);
-    return (int)number;
+    return kind;
+}
+
+/* The kind of file (sites.USER is 0) that a code object comes from, -1 with an error. */
+int kind_of(State *state, PyObject *code) {
+    Kind *kind = file_of(state, code);
+    return LIKELY(kind != NULL) ? kind->kind : -1;
+}
+
+/* Whether it comes from an installed package, -1 with an error. */
+int is_installed(State *state, PyObject *code) {
+    Kind *kind = file_of(state, code);
+    return kind != NULL ? kind->installed : -1;
 }
 
 /* Whether a frame is that of the coroutine whose task runs in a step of its loop (`creator`, or NULL), so that nothing but

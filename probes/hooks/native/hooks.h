@@ -190,9 +190,10 @@ typedef struct {
 
 #define KINDS 256 /* of code objects, and of creation sites that depend on caller and coroutine, kept in tables */
 #define KIND_PROBES 4 /* how many places are looked at: with one, two hot code objects often had the same */
+#define INSTALLED 8 /* added to the kind of a file of an installed package */
 typedef struct {
     PyObject *code;
-    int kind;
+    int kind, installed;
 } Kind;
 enum { BOUNDARY = 2, RUNNER = 3, FRAMEWORK = 4 }; /* sites.BOUNDARY, …; install.py checks them */
 
@@ -474,6 +475,7 @@ static inline void callback_ends(LoopClock *clock, const Outer *outer, double el
 
 /* create_task.c */
 int kind_of(State *state, PyObject *code);
+int is_installed(State *state, PyObject *code);
 int find_birth(State *state, Fields *fields, PyObject *loop, PyObject *clock, PyObject *coro);
 PyObject *register_task(State *state, PyObject *loop, PyObject *task, PyObject *coro, double born, PyObject *group,
                         PyObject *source);

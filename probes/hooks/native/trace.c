@@ -29,7 +29,6 @@
 #define NAMES_A_WINDOW 10 /* each takes about 10 µs */
 #define NAMES_TRACED 50
 #define MOST_FRAMES 16
-#define MOST_DEPTH 48 /* awaitables, of which some have no frame */
 #define NOT_KNOWN 0x0FFFFFFFu
 #define LINE 64
 #define LONGEST 0x0FFFFFFEu /* 67 s or more: how long is in an event of its own, in 16 us, up to 19 hours */
@@ -256,31 +255,33 @@ static double find_due(State *state, PyObject *locals) {
     return due;
 }
 
-/* Where a suspended task waits: its innermost frame, the innermost that is the user's (else of a framework), and the object
- * it waits on. A compiled coroutine of a framework (uvloop's) is the innermost: what it does is known by its name. */
-static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_t *users, uint32_t *object, double *due) {
-    enum { INNERMOST, USERS, FRAMEWORKS, ALL };
-    PyObject *awaitable = PyObject_CallMethodObjArgs(task, str_get_coro, NULL), *found[ALL] = {NULL, NULL, NULL};
-    PyObject *codes[2] = {NULL, NULL}, *globals = NULL, *locals = NULL;
-    uint32_t *numbers[2] = {innermost, users};
+enum { INNERMOST, USERS, PACKAGE, PLACES, FRAMEWORKS = PLACES, ALL };
+
+/* Where a suspended task waits: its innermost frame, the innermost that is the user's own (else of an installed package,
+ * else of a framework), the innermost of an installed package that is no framework, and the object it waits on. A compiled
+ * coroutine of a framework (uvloop's) is the innermost: what it does is known by its name. */
+static void find_wait(State *state, PyObject *task, uint32_t *numbers, uint32_t *object, double *due) {
+    PyObject *awaitable = PyObject_CallMethodObjArgs(task, str_get_coro, NULL), *found[ALL] = {NULL, NULL, NULL, NULL};
+    PyObject *codes[PLACES] = {NULL, NULL, NULL}, *globals = NULL, *locals = NULL;
     int depth, index, ends = 0;
-    *innermost = *users = *object = 0;
+    numbers[INNERMOST] = numbers[USERS] = numbers[PACKAGE] = *object = 0;
     if (awaitable == NULL)
         put_off();
-    for (depth = 0; awaitable != NULL && depth < MOST_DEPTH && !ends; depth++) {
+    for (depth = 0; awaitable != NULL && depth < MOST_AWAITED && !ends; depth++) {
         PyObject *code, *compiled, *next = next_awaited(state, awaitable, &code, &compiled);
         int kind = code == NULL ? -1 : kind_of(state, code);
-        if (code != NULL && kind < 0)
-            put_off();
+        int whose = kind == 0 ? (is_installed(state, code) == 0 ? USERS : PACKAGE) : kind == FRAMEWORK ? FRAMEWORKS : INNERMOST;
+        if (code != NULL)
+            put_off(); /* of both */
         ends = kind == FRAMEWORK && compiled != NULL;
         for (index = 0; code != NULL && index < ALL; index++)
-            if (index == INNERMOST || (index == USERS && kind == 0) || (index == FRAMEWORKS && kind == FRAMEWORK)) {
+            if (index == INNERMOST || index == whose) {
                 Py_CLEAR(found[index]);
                 if (compiled == NULL) {
                     Py_INCREF(awaitable);
                     found[index] = awaitable;
-                } else if (index <= USERS)
-                    *numbers[index] = place_of(state->ring, code, -1);
+                } else if (index < PLACES)
+                    numbers[index] = place_of(state->ring, code, -1);
             }
         Py_XDECREF(code);
         Py_XDECREF(compiled);
@@ -288,20 +289,20 @@ static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_
         awaitable = next;
     }
     Py_XDECREF(awaitable);
-    if (found[USERS] == NULL && *users == 0) {
+    if (found[USERS] == NULL && numbers[USERS] == 0 && found[PACKAGE] == NULL && numbers[PACKAGE] == 0) {
         found[USERS] = found[FRAMEWORKS];
         found[FRAMEWORKS] = NULL;
     }
     Py_XDECREF(found[FRAMEWORKS]);
-    for (index = INNERMOST; index <= USERS; index++) {
+    for (index = INNERMOST; index < PLACES; index++) {
         PyObject *frame = found[index] == NULL ? NULL : frame_of_awaited(found[index]);
         if (frame != NULL) {
             codes[index] = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame);
-            *numbers[index] = place_of(state->ring, codes[index], PyFrame_GetLasti((PyFrameObject *)frame));
-            if (index == INNERMOST && kind_of(state, codes[0]) > 0)
+            numbers[index] = place_of(state->ring, codes[index], PyFrame_GetLasti((PyFrameObject *)frame));
+            if (index == INNERMOST && kind_of(state, codes[INNERMOST]) > 0)
                 locals = attribute(frame, str_f_locals);
             put_off(); /* of kind_of */
-            if (index == USERS)
+            if (index != INNERMOST && globals == NULL)
                 globals = attribute(frame, str_f_globals);
         }
         Py_XDECREF(frame);
@@ -320,8 +321,10 @@ static void find_wait(State *state, PyObject *task, uint32_t *innermost, uint32_
     }
     Py_XDECREF(locals);
     Py_XDECREF(globals);
-    Py_XDECREF(codes[0]);
-    Py_XDECREF(codes[1]);
+    for (index = 0; index < PLACES; index++)
+        Py_XDECREF(codes[index]);
+    if (numbers[USERS] == 0)
+        numbers[USERS] = numbers[PACKAGE];
 }
 
 /* The line that ends a wait: the innermost of the user's below the loop, else the innermost of all. */
@@ -361,7 +364,7 @@ static void describe_wait(State *state, PyObject *task, Waker *waker, double at)
     Ring *ring = state->ring;
     PyObject *record = records_find(state->records, task);
     uint64_t moment = units(at);
-    uint32_t since, rested, innermost, users, object, line, number;
+    uint32_t since, rested, places[PLACES], object, line, number;
     double due = waker->kind == TRACE_STEP_OUTSIDE ? -1.0 : 0.0; /* -1: to be found */
     int loop;
     if (record == NULL || REFERENT(record) != task)
@@ -386,7 +389,7 @@ static void describe_wait(State *state, PyObject *task, Waker *waker, double at)
         return;
     number = (uint32_t)FIELDS(record)->id; /* now: what follows may run code of the program's */
     loop = FIELDS(record)->loop == NULL ? 15 : loop_of((LoopClock *)FIELDS(record)->loop);
-    find_wait(state, task, &innermost, &users, &object, &due);
+    find_wait(state, task, places, &object, &due);
     line = find_waking_line(state);
     if (state->ring != ring)
         return;
@@ -394,7 +397,8 @@ static void describe_wait(State *state, PyObject *task, Waker *waker, double at)
         waker->kind = TRACE_STEP_TIMER;
         append_run(ring, TRACE_CALL_TIMER, loop, moment, 0, due < at ? moment - units(due) : 0, 0, 0);
     }
-    append(ring, TRACE_WAIT, loop, moment, innermost, users, number, line | object << PLACE_BITS);
+    append(ring, TRACE_WAIT, loop, moment, places[INNERMOST] | places[PACKAGE] << PLACE_BITS, places[USERS], number,
+           line | object << PLACE_BITS);
 }
 
 /* Something was made ready on a loop, by `call_soon` with `count` arguments, the loop and the callback included. */

@@ -15,6 +15,12 @@ from test_counting import source
 from watched import Program, Viewer
 
 STEPS = """
+    PACKAGE = "async def acquire(what, depth): await (acquire(what, depth - 1) if depth else what)"
+    exec(compile(PACKAGE, "/opt/site-packages/somepool.py", "exec"))
+
+    async def asks(future):
+        await acquire(future, 40)
+
     async def worker(lock):
         async with lock:
             await asyncio.sleep(0.01)
@@ -41,6 +47,9 @@ STEPS = """
         late = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_at(time.monotonic() - 100, late.set_result, None)
         await late
+        asked = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.01, asked.set_result, None)
+        await asyncio.create_task(asks(asked))
         await told("over")
 
     run(main())
@@ -74,7 +83,7 @@ def place(viewer: Viewer, number: int) -> tuple[str, int, str]:
     numbers = [0]
     for frame in frames(viewer):
         numbers[frame["places"]["from"] :] = frame["places"]["items"]
-    file, line, function = viewer.sites[numbers[number]]
+    file, line, function = viewer.sites[numbers[number & PLACE]]  # the bits above mean something else
     return Path(viewer.strings[file]).name, line, viewer.strings[function]
 
 
@@ -86,7 +95,7 @@ def test_steps_wakes_births_and_ends_of_every_task(tmp_path: Path) -> None:
             viewer.until(lambda: frames(viewer), "the first mark")
             program.say()
             program.expect("over")
-            viewer.until(lambda: sum(event[0] == END for event in events(viewer)) >= 5, "five ends")
+            viewer.until(lambda: sum(event[0] == END for event in events(viewer)) >= 6, "six ends")
             viewer.until(lambda: sum(event[0] == 2 for event in events(viewer)) >= 990, "steps after these")
             viewer.until(lambda: len(viewer.facts) >= 1, "facts")
             found = events(viewer)
@@ -124,6 +133,11 @@ def test_steps_wakes_births_and_ends_of_every_task(tmp_path: Path) -> None:
             ((long, timer),) = [pair for pair in pairwise(found) if pair[0][0] == LONG]
             assert (timer[0], timer[4]) == (8, 0x0FFFFFFE)  # longer than the field holds
             assert 100 <= long[6] * 16e-6 < 100 + 60
+            # A wait deep in an installed package: its innermost line, the program's own, and the package's.
+            (asks,) = [event[5] for event in found if event[0] == BORN and place(viewer, event[4])[2] == "asks"]
+            (deep,) = [event for event in found if event[0] == WAIT and event[5] == asks]
+            assert place(viewer, deep[3]) == place(viewer, deep[3] >> 13) == ("somepool.py", 1, "acquire")
+            assert place(viewer, deep[4])[2] == "asks"
             steps = sorted(event for event in found if event[0] in STEP)
             assert all(event[1] == 1 for event in steps)
 

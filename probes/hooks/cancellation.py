@@ -50,7 +50,7 @@ class Canceller:
     program's timers fill the gaps between these objects; its garbage collections then take a sixth longer.
     """
 
-    __slots__ = ("code", "count", "how", "lasti", "name", "steps", "task", "through")
+    __slots__ = ("code", "count", "how", "lasti", "name", "owner", "steps", "task", "through")
 
     def __init__(self) -> None:
         self.how = CALL
@@ -58,6 +58,7 @@ class Canceller:
         self.name = ""
         self.code: CodeType | None = None  # the line of user code that called it, if there is one
         self.lasti = -1
+        self.owner = 0  # the task in whose `async with` the TaskGroup is (GROUP)
         self.through: tuple[int, str] | None = None  # the task that was cancelled, and took this one with it
         self.steps = 0  # steps of the cancelled task at that time
         self.count = 0  # its `cancelling()`; 0: its own `cancel` was not called
@@ -65,7 +66,7 @@ class Canceller:
     def of(self, record: TaskRecord, task: Any) -> Canceller:
         """A copy for another task that this cancellation reaches."""
         found = Canceller()
-        for slot in ("how", "task", "name", "code", "lasti", "through"):
+        for slot in ("how", "task", "name", "code", "lasti", "owner", "through"):
             setattr(found, slot, getattr(self, slot))
         begin(record)
         found.steps, found.count = record.steps, _count(task)
@@ -194,6 +195,8 @@ def _find(found: Canceller, frame: Any, current: asyncio.Task[Any] | None) -> An
             gathering = frame.f_locals.get("self")
         elif code.co_qualname == "TaskGroup._on_task_done":
             found.how, current = GROUP, frame.f_locals.get("task")
+            owner = record_of(getattr(frame.f_locals.get("self"), "_parent_task", None))
+            found.owner = 0 if owner is None else owner.id
         elif outside is None and not sites.is_stdlib(code.co_filename):
             outside = frame
         frame = frame.f_back

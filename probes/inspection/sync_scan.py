@@ -7,6 +7,7 @@ nothing is hooked, and no code of the program runs. Locks are found through the 
 from __future__ import annotations
 
 import asyncio
+import sys
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,9 @@ _IDLE_LOOKS = 8
 _UNWATCHED_TURN = 0.01
 _UNWATCHED_SHARE = 1000
 _BLOCKED = 0.5
+_GROUPS_COUNT = sys.version_info < (3, 13)
+"""A TaskGroup cancels the task that waits for it when another of its tasks fails. Until 3.12 `cancelling()` of the
+task goes on counting that, although the group has raised the failure instead (gh-116720)."""
 
 
 class _Lock:
@@ -209,7 +213,7 @@ class SyncScanner:
         if wait is None:
             return False
         calm = not task.cancelling()
-        if not calm and not task._must_cancel and not _on_its_way(leaf) and not _cleans_up(coro):
+        if not calm and not task._must_cancel and not _on_its_way(leaf) and not _continues(record, task, coro):
             seen.swallowed_cancels.append([record.id, task.cancelling(), self._line(frames)])
             seen.cancellers += [
                 [record.id, by] for by in cancellation.facts(cancellation.of(record, task), self._tables).values()
@@ -338,6 +342,17 @@ def _on_its_way(leaf: Any) -> bool:
     if isinstance(leaf, asyncio.Task):
         return bool(leaf.cancelling() or leaf._must_cancel)  # type: ignore[attr-defined]
     return bool(getattr(leaf, "_cancel_requested", False)) or not isinstance(leaf, asyncio.Future)
+
+
+def _continues(record: TaskRecord, task: Any, coro: Any) -> bool:
+    """Whether a cancelled task is right to be still there: it cleans up, or its own TaskGroup cancelled it."""
+    if _cleans_up(coro):
+        return True
+    by = cancellation.of(record, task)
+    if by is not None or not _GROUPS_COUNT:
+        return by is not None and by.owner == record.id
+    codes = (getattr(one, "cr_code", None) or getattr(one, "ag_code", None) for one in chain(coro))
+    return any("TaskGroup" in code.co_names for code in codes if code is not None)
 
 
 def _cleans_up(coro: Any) -> bool:

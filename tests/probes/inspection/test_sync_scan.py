@@ -78,6 +78,23 @@ async def grouped():
     async with asyncio.TaskGroup() as group:
         group.create_task(cleans(), name="in-group")
 
+async def fails():
+    await asyncio.sleep(0.01)
+    raise ValueError
+
+async def tries_again():
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails())
+    except* ValueError:
+        pass
+    await asyncio.sleep(60)
+
+async def with_a_stubborn_one():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stubborn(), name="stubborn in a group")
+        group.create_task(fails())
+
 async def in_time():
     async with asyncio.timeout(0.01):
         try:
@@ -101,7 +118,7 @@ async def main():
     kept += [make(waiter(other), name="beside"), make(crossed(one, two), name="a"), make(crossed(two, one), name="b")]
     kept += [make(twice(asyncio.Lock()), name="twice")]
     cancelled = [make(f(), name=f.__name__) for f in (stubborn, cleans, catches, parent, grouped)]
-    kept += [make(timed_out(), name="timed_out")]
+    kept += [make(f(), name=f.__name__) for f in (timed_out, tries_again, with_a_stubborn_one)]
     await asyncio.sleep(0.05)
     for task in cancelled:
         task.cancel()
@@ -141,7 +158,7 @@ def test_who_holds_what_and_who_went_on(tmp_path: Path, python: str) -> None:
             }
             waiting = next(row for row in scan["locks"] if row[2] and names[row[2]] == "b")
             assert viewer.site(waiting[3])[2] == viewer.site(waiting[4][0][1])[2] == "crossed"
-            assert [names[task] for task, _, _ in scan["cancelled"]] == ["stubborn"]
+            assert {names[task] for task, _, _ in scan["cancelled"]} == {"stubborn", "stubborn in a group"}
             assert [(row[1], *row[3:]) for row in scan["queues"]] == [("Queue orders of Shop", 70, 0, 0, 0)] or [
                 (row[1], *row[3:]) for row in scan["queues"]
             ] == [("Queue of Shop", 70, 0, 0, 0)]

@@ -131,11 +131,13 @@ def place(path: str, line: int | None, function: str | None = None, roots: tuple
 
 
 def short_path(path: str, roots: tuple[str, ...] = ()) -> str:
-    """A file path relative to the first root that contains it, else its last two parts."""
-    for root in roots:
-        base = root.rstrip("/") + "/"
-        if path.startswith(base):
-            return path[len(base) :]
+    """A file path relative to the innermost root that contains it, else its last two parts.
+
+    A virtual environment often lies in the folder of the project: both are roots.
+    """
+    cut = max((len(root.rstrip("/")) + 1 for root in roots if path.startswith(root.rstrip("/") + "/")), default=0)
+    if cut:
+        return path[cut:]
     if path.startswith("<"):
         return path
     parts = path.split("/")

@@ -75,6 +75,8 @@ def test_what_would_move_the_cursor_or_turn_the_line_is_seen():
 
 def test_paths():
     assert fmt.short_path("/srv/app/x.py", ("/srv/app/",)) == "x.py"
+    project = ("/srv/app", "/srv/app/.venv/lib/python3.12/site-packages/")
+    assert fmt.short_path("/srv/app/.venv/lib/python3.12/site-packages/aiohttp/web.py", project) == "aiohttp/web.py"
     assert fmt.short_path("/a/b/c/d.py") == "c/d.py"
     assert fmt.short_path("<frozen x>") == "<frozen x>"
     assert fmt.short_path("x.py") == "x.py"

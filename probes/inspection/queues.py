@@ -34,6 +34,8 @@ MOST_ROWS = 100
 MOST_TEXT = 120
 SEARCHED = 100
 """Most tasks whose variables are searched in one look; the others follow in the next looks."""
+NOT_AT_ALL, HAS, PUTS, TAKES = range(4)
+"""What the code of a task does with a queue, as far as the names in it tell."""
 _ROOM = 50
 """Most attributes of an object that are examined."""
 
@@ -60,13 +62,15 @@ class ObjectIds:
 class SyncObject:
     """A queue or semaphore that was found. Held weakly."""
 
-    __slots__ = ("feeds_itself", "label", "number", "ref", "site")
+    __slots__ = ("code", "feeds_itself", "label", "number", "ref", "site", "use")
 
-    def __init__(self, thing: Any, number: int, label: str, site: int) -> None:
+    def __init__(self, thing: Any, number: int, label: str) -> None:
         self.ref = OwnRef(thing)
         self.number = number
         self.label = label
-        self.site = site
+        self.site = 0  # where a task is that takes from it; else that puts into it; else that has it; 0: not known
+        self.code: CodeType | None = None  # of that task, while its use is not NOT_AT_ALL
+        self.use = NOT_AT_ALL
         self.feeds_itself = False  # its consumers also put into it, like a crawler: it grows, and then ends
 
 
@@ -77,7 +81,7 @@ class SyncObjects:
         self._numbers = numbers
         self._tables = tables
         self._things: dict[int, SyncObject] = {}  # by id
-        self._modules: set[int] = set()
+        self._modules: dict[int, list[str]] = {}  # by id of its globals, names of those that are queues or semaphores
         self._place = 0
 
     def clear(self) -> None:
@@ -101,16 +105,19 @@ class SyncObjects:
         if place is None or sites.plumbing[place[0].co_filename] != sites.USER:
             return
         code, line, names = place
-        if id(names) not in self._modules and len(self._modules) < MOST_THINGS:
-            self._modules.add(id(names))
-            module = names.get("__name__")
-            for name, value in list(names.items())[: _ROOM * 20]:
-                if _is_thing(value):
-                    self._add(hold(value), f"{name} of {module}", code, line)
+        module, known = names.get("__name__"), self._modules.get(id(names))
+        if known is None and len(self._modules) < MOST_THINGS:
+            all_names = list(names.items())[: _ROOM * 20]
+            known = self._modules[id(names)] = [name for name, value in all_names if _is_thing(value)]
+        for name in known or ():
+            value = names.get(name)
+            if _is_thing(value):
+                use = _use_in(code) if name in code.co_names else NOT_AT_ALL
+                self._add(hold(value), f"{name} of {module}", code, line, use)
         for variable in referents(coro):
             held = in_cell(variable) if type(variable) is CellType else variable
             if _is_thing(held):
-                self._add(held, f"of {code.co_qualname}()", code, line)
+                self._add(held, f"of {code.co_qualname}()", code, line, _use_in(code))
             elif may_hold(held):
                 self._search_object(held, code, line)
 
@@ -118,11 +125,12 @@ class SyncObjects:
         label = f"of {type(owner).__qualname__}"
         for held in referents(owner, _ROOM):
             if _is_thing(held):
-                self._add(held, label, code, line)
+                self._add(held, label, code, line, _use_in(code))
             elif type(held) is dict and len(held) <= _ROOM:
                 for name, value in list(held.items()):
                     if _is_thing(value):
-                        self._add(hold(value), f"{name} {label}" if type(name) is str else label, code, line)
+                        use = _use_in(code) if name in code.co_names else HAS
+                        self._add(hold(value), f"{name} {label}" if type(name) is str else label, code, line, use)
 
     def meet(self, thing: Any, how: str, frames: list[Place]) -> None:
         """Adds the object that a task waits on, if it is a queue or a semaphore."""
@@ -130,19 +138,21 @@ class SyncObjects:
             return
         for code, line, _ in reversed(frames):
             if sites.plumbing[code.co_filename] == sites.USER:
-                self._add(thing, f"{how} {code.co_qualname}()", code, line)
+                self._add(thing, f"{how} {code.co_qualname}()", code, line, _use_in(code))
                 return
 
-    def _add(self, thing: Any, label: str, code: CodeType, line: int) -> None:
+    def _add(self, thing: Any, label: str, code: CodeType, line: int, use: int) -> None:
+        """Adds an object; where a task is that does more with it than the ones before takes their place."""
         known = self._things.get(id(thing))
-        if known is not None and known.ref() is thing:
-            known.feeds_itself = known.feeds_itself or _gets_and_puts(code)
-        elif len(self._things) < MOST_THINGS:
+        if known is None or known.ref() is not thing:
+            if len(self._things) >= MOST_THINGS:
+                return
             text = f"{type(thing).__qualname__} {label}"[:MOST_TEXT]
-            known = self._things[id(thing)] = SyncObject(
-                thing, self._numbers.of(thing), text, self._tables.site(code, line)
-            )
-            known.feeds_itself = _gets_and_puts(code)
+            known = self._things[id(thing)] = SyncObject(thing, self._numbers.of(thing), text)
+        if use > NOT_AT_ALL:
+            known.feeds_itself = known.feeds_itself or _gets_and_puts(code)
+        if use > known.use or code is known.code:
+            known.use, known.code, known.site = use, code, self._tables.site(code, line)
 
     def sizes(self) -> dict[str, Any]:
         """The queues that are not empty, the fullest first, and the semaphores."""
@@ -195,6 +205,11 @@ def chain(coro: Any) -> Iterator[Any]:
             return
         yield reading.hold(coro)
         coro = coro.cr_await if isinstance(coro, CoroutineType) else coro.ag_await
+
+
+def _use_in(code: CodeType) -> int:
+    names = set(code.co_names)
+    return TAKES if names & {"get", "get_nowait"} else PUTS if names & {"put", "put_nowait"} else HAS
 
 
 def _gets_and_puts(code: CodeType) -> bool:

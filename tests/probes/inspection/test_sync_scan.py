@@ -15,6 +15,21 @@ SHARED = """
 import asyncio, contextlib, sys, time
 from concurrent.futures import ThreadPoolExecutor
 
+incoming = asyncio.Queue()
+
+async def beside_it():
+    await asyncio.sleep(60)
+
+async def fills():
+    for number in range(80):
+        incoming.put_nowait(number)
+    await asyncio.sleep(60)
+
+async def drains():
+    while True:
+        await incoming.get()
+        await asyncio.sleep(60)  # it stands here
+
 class Shop:
     def __init__(self):
         self.orders = asyncio.Queue()
@@ -117,6 +132,7 @@ async def main():
     kept += [make(waiter(lock), name=f"waiter-{n}") for n in range(3)]
     kept += [make(waiter(other), name="beside"), make(crossed(one, two), name="a"), make(crossed(two, one), name="b")]
     kept += [make(twice(asyncio.Lock()), name="twice")]
+    kept += [make(f(), name=f.__name__) for f in (beside_it, fills, drains)]
     cancelled = [make(f(), name=f.__name__) for f in (stubborn, cleans, catches, parent, grouped)]
     kept += [make(f(), name=f.__name__) for f in (timed_out, tries_again, with_a_stubborn_one)]
     await asyncio.sleep(0.05)
@@ -159,9 +175,11 @@ def test_who_holds_what_and_who_went_on(tmp_path: Path, python: str) -> None:
             waiting = next(row for row in scan["locks"] if row[2] and names[row[2]] == "b")
             assert viewer.site(waiting[3])[2] == viewer.site(waiting[4][0][1])[2] == "crossed"
             assert {names[task] for task, _, _ in scan["cancelled"]} == {"stubborn", "stubborn in a group"}
-            assert [(row[1], *row[3:]) for row in scan["queues"]] == [("Queue orders of Shop", 70, 0, 0, 0)] or [
-                (row[1], *row[3:]) for row in scan["queues"]
-            ] == [("Queue of Shop", 70, 0, 0, 0)]
+            incoming, orders = scan["queues"]
+            assert (incoming[1], *incoming[3:]) == ("Queue incoming of __main__", 79, 0, 0, 0)
+            assert viewer.site(incoming[2])[2] == "drains"  # of all tasks in this module, the one that takes from it
+            assert orders[1] in ("Queue orders of Shop", "Queue of Shop")
+            assert orders[3:] == [70, 0, 0, 0]
             assert [row[3] for row in scan["semaphores"]] == [3]
             small = next(row for row in scan["executors"] if row[2].startswith("small"))
             assert small[1] == "thread"

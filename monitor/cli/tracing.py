@@ -23,6 +23,8 @@ from monitor.errors import UsageError
 from monitor.guard import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.plain.many_why import Whose
     from monitor.trace.collect import Trace
     from monitor.transport.connection import Connection
@@ -71,13 +73,14 @@ def why(
     if task is not None and (group or slowest is not None):
         raise UsageError("--task is one task", "leave --group and --slowest out")
     seconds = 5.0 if duration is None else duration
-    traces = _traces_of_set(targets, token_file, seconds, past)
+    options = plain.WhyOptions(task, group, slowest or 5)
+    traces = _traces_of_set(targets, token_file, seconds, past, plain.asked_in_sight(options))
     if traces is not None:
         from monitor.plain import many_why
 
         if task is not None:
             raise UsageError("--task is a task of one program", "name one worker")
-        late = many_why.why(traces, plain.WhyOptions(None, group, slowest or 5))
+        late = many_why.why(traces, options)
         for note in late.notes:
             say(note)
         print_object(as_json, lambda: many_why.why_object(late), lambda *how: many_why.why_lines(late, *how))
@@ -86,8 +89,8 @@ def why(
     if path is not None:
         trace = plain.collected(path)
     else:
-        trace = plain.collect(_connect(targets[0], token_file), seconds, past, task)
-    found = plain.why(trace, plain.WhyOptions(task, group, slowest or 5))
+        trace = plain.collect(_connect(targets[0], token_file), seconds, past, plain.asked_in_sight(options))
+    found = plain.why(trace, options)
     for note in found.notes:
         say(note)
     print_object(as_json, lambda: plain.why_object(found), lambda *how: plain.why_lines(found, *how))
@@ -130,7 +133,11 @@ def trace(
 
 
 def _traces_of_set(
-    targets: tuple[str, ...], token_file: str | None, duration: float, past: bool
+    targets: tuple[str, ...],
+    token_file: str | None,
+    duration: float,
+    past: bool,
+    in_sight: Callable[[Trace], list[int]] | None = None,
 ) -> list[tuple[Whose, Trace]] | None:
     """The traces of the processes of a set, running or recorded; None for a single program or recording."""
     from monitor.plain import why as plain
@@ -143,12 +150,10 @@ def _traces_of_set(
         return None
     from monitor.cli.answers import answers
 
-    there, found = answers(
-        members,
-        Connector(token_file),
-        lambda connection: (connection.hello.pid, plain.collect(connection, duration, past)),
-        duration,
-    )
+    def ask(connection: Connection) -> tuple[int, Trace]:
+        return connection.hello.pid, plain.collect(connection, duration, past, in_sight or plain.all_in_sight)
+
+    there, found = answers(members, Connector(token_file), ask, duration)
     return [((one.worker, found[one.worker][0]), found[one.worker][1]) for one in there]
 
 

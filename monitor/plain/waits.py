@@ -57,7 +57,7 @@ def recorded(path: Path) -> Trace:
 def profile_of(trace: Trace, group: str = "") -> WaitProfile:
     """The waits of all groups, or of those with a name. Raises UsageError if there is no such group."""
     trace.name_live_tasks()
-    profile = wait_profile(trace.timeline, trace.store)
+    profile = wait_profile(trace.timeline, trace.store, is_read=trace.is_read)
     if not group:
         return profile
     profile.groups = [one for one in profile.groups if group in (one.name, one.label, one.coro, _short(one.coro))]

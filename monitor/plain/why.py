@@ -12,11 +12,12 @@ from monitor import early_end
 from monitor import formatting as fmt
 from monitor.errors import ConnectError, UsageError
 from monitor.protocol import frames
-from monitor.trace.choose import explain_slowest
+from monitor.trace.choose import explain_slowest, oldest_live
 from monitor.trace.collect import Trace, of_recording
 from monitor.trace.explain import explain, group_object, group_text, in_group, reason_object, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from monitor.trace.explain import Reason
@@ -29,7 +30,9 @@ PATIENCE = 30.0
 WAITS_READ, WAITS_TRACED = 600, 20_000
 """Waits a second whose lines a probe reads, without a viewer that traces and with one (probes/hooks/native/trace.c)."""
 IN_SIGHT = 200
-"""Live tasks of which it is read what they wait on."""
+"""Live tasks of which it is read at a time what they wait on."""
+LOOK_AGAIN = 0.4
+"""Seconds after which it is read of other ones."""
 
 
 @dataclass(slots=True)
@@ -60,10 +63,34 @@ def check(connection: Connection) -> None:
         raise UsageError(f"steps of {connection.where} are not recorded", f"{why}; they need the hooks in C")
 
 
-def collect(connection: Connection, duration: float, past: bool = False, task: int | None = None) -> Trace:
+def all_in_sight(trace: Trace) -> list[int]:
+    """The next live tasks of which it is to be read what they wait on, if all are asked for."""
+    return trace.to_read(IN_SIGHT)
+
+
+def asked_in_sight(options: WhyOptions) -> Callable[[Trace], list[int]]:
+    """Those of which it is to be read if these tasks are to be explained."""
+
+    def chosen(trace: Trace) -> list[int]:
+        if options.task is not None:
+            return [options.task]
+        trace.name_live_tasks()
+        belongs = partial(in_group, group=options.group) if options.group else None
+        return [life.id for life in oldest_live(trace, belongs)[:IN_SIGHT]]
+
+    return chosen
+
+
+def collect(
+    connection: Connection,
+    duration: float,
+    past: bool = False,
+    in_sight: Callable[[Trace], list[int]] = all_in_sight,
+) -> Trace:
     """Trace a program for a while and close the connection; `past` includes what its ring still holds.
 
-    What live tasks wait on at the end is read as well: of `task`, or of the oldest ones. Ctrl-C ends it early.
+    What live tasks wait on is read as well, of those that `in_sight` names, which is asked now and then. Ctrl-C ends it
+    early.
     """
     check(connection)
     trace = Trace()
@@ -79,7 +106,7 @@ def collect(connection: Connection, duration: float, past: bool = False, task: i
                 "first": {"sort": "age", "limit": 200},
             }
         )
-        last_frame = began = time.monotonic()
+        last_frame = began = looked = time.monotonic()
         begun: float | None = None
         asked = False
         while True:
@@ -90,10 +117,13 @@ def collect(connection: Connection, duration: float, past: bool = False, task: i
             whole = not past or trace.is_whole or now - began > PATIENCE
             if begun is not None and now - begun >= duration + 2.5 / RATE and whole:
                 break
-            if not asked and begun is not None and now - begun >= duration - 1.5 / RATE:
-                asked = True
-                window = sorted(trace.store.tasks)[:IN_SIGHT] if task is None else [task]
-                connection.send({"type": "watch", "window": window})
+            last = begun is not None and not asked and now - begun >= duration - 1.5 / RATE
+            if last or (begun is not None and not asked and now - looked >= LOOK_AGAIN):
+                looked, asked = now, last
+                window = in_sight(trace)
+                if window != trace.window:
+                    connection.send({"type": "watch", "window": window})
+                    trace.window = window
             came = connection.receive(0.1)
             if came:
                 last_frame = now

@@ -22,15 +22,20 @@ def explain_slowest(
     `belongs`: which tasks are asked for: of these a live one counts without a step of its own as well. `labelled`: only
     tasks with a label, if any of them ended.
     """
-    timeline, tasks = trace.timeline, trace.store.tasks
-    found = slowest(timeline, count, belongs, labelled=labelled)
-    if not found:
-        found = [
-            life
-            for life in timeline.lives.values()
-            if life.ended is None
-            and (life.steps or (belongs is not None and life.id in tasks))
-            and (belongs is None or belongs(life))
-        ]
-        found.sort(key=lambda life: trace.born(life.id) or life.born or timeline.end)
-    return [explain(timeline, life, trace.born(life.id), now=trace.waits_now(life.id)) for life in found[:count]]
+    found = slowest(trace.timeline, count, belongs, labelled=labelled) or oldest_live(trace, belongs)
+    return [explain(trace.timeline, life, trace.born(life.id), now=trace.waits_now(life.id)) for life in found[:count]]
+
+
+def oldest_live(trace: Trace, belongs: Callable[[Life], bool] | None = None) -> list[Life]:
+    """Return the live tasks, the oldest first; `belongs` as above."""
+    tasks = trace.store.tasks
+    found = [
+        life
+        for life in trace.timeline.lives.values()
+        if life.ended is None
+        and (life.steps or (belongs is not None and life.id in tasks))
+        and (belongs is None or belongs(life))
+    ]
+    # Those whose birth is not known are older than the probe or than the ring.
+    found.sort(key=lambda life: (trace.born(life.id) or life.born or 0, life.id))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from monitor.protocol.frames import Event, Static, Steps, Tick
@@ -12,10 +13,11 @@ from monitor.trace.timeline import MOST_EVENTS, Blocked, Run, Timeline
 from monitor.trace.waiting import WaitedOn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from monitor.protocol.frames import Frame
-    from monitor.store.model import Site
+    from monitor.store.model import Site, Task
 
 MOST_COUNTERS = 200_000
 TOLERANCE = 1_000_000
@@ -37,6 +39,9 @@ class Trace:
         self.is_whole = False
         """Whether all that the probe remembered has come: of the past the oldest comes first."""
         self._ticks = 0
+        self.window: list[int] = []
+        """The live tasks of which the probe was asked to read what they wait on."""
+        self._read: dict[int, int] = {}  # by task, when that was read (µs)
 
     def _place(self, number: int) -> Site | None:
         places = self._places
@@ -58,6 +63,7 @@ class Trace:
                 if frame.probe is not None:
                     self._ticks += 1
                     self.is_whole = self.is_whole or (self._ticks > 1 and not self.pieces)  # nothing was remembered
+                self._note_reads(frame)
                 for task in frame.tasks:  # many that end are not listed with their labels
                     if task.label:
                         self.timeline.life(task.id & 0xFFFFFFFF).label = self.store.tables.string(task.label)
@@ -65,6 +71,42 @@ class Trace:
                     for loop in self.store.loops.values():
                         utilization = loop.utilizations.values[-1] if loop.utilizations.values else None
                         self.counters.append((frame.at, loop.id, loop.lag, utilization))
+
+    def _note_reads(self, frame: Tick) -> None:
+        """Note of which tasks is known what they wait on: a row comes only if it has changed."""
+        tasks = self.store.tasks
+        for number in self.window:
+            task = tasks.get(number)
+            if task is not None and task.wait_kind is not None:
+                self._read[number] = frame.at
+        for row in frame.waits:
+            self._read[row.id] = frame.at
+
+    def is_read(self, task: int, since: int) -> bool:
+        """Whether what a live task waits on was read after it began to wait (ns).
+
+        Always so in a recording, which has withdrawn what was out of date.
+        """
+        return not self.window or self._read.get(task, 0) * 1000 >= since
+
+    def to_read(self, most: int, belongs: Callable[[Task], bool] | None = None) -> list[int]:
+        """Return the ids of at most so many live tasks for the next window: first those of which it is not known what
+        they wait on, of each group in turn, those that have rested longest first.
+        """
+        unread: dict[tuple[str, str | None], list[tuple[int, int]]] = {}
+        known: list[int] = []
+        for task in self.store.tasks.values():
+            if belongs is not None and not belongs(task):
+                continue
+            life = self.timeline.lives.get(task.id & 0xFFFFFFFF)
+            last = life.steps[-1].end if life is not None and life.steps else 0
+            if task.id in self._read and self._read[task.id] * 1000 >= last:
+                known.append(task.id)
+            else:
+                unread.setdefault((task.coro, task.label), []).append((last, task.id))
+        turns = zip_longest(*(sorted(group) for group in unread.values()))
+        chosen = [entry[1] for turn in turns for entry in turn if entry is not None][:most]
+        return chosen + known[: most - len(chosen)]
 
     def _steps(self, frame: Steps) -> None:
         self.pieces += 1

@@ -11,6 +11,8 @@ from monitor.trace.timeline import DESCRIBED
 from monitor.trace.waiting import is_pool, waited_on
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.store.model import Site
     from monitor.store.store import Store
     from monitor.trace.timeline import Life, Timeline
@@ -19,6 +21,8 @@ BRIEF = "short waits"
 """Stands for waits too short to be described one by one."""
 NOT_DESCRIBED = "not described"
 """Stands for longer waits that were too many to be described."""
+NOT_READ = "not read"
+"""Stands for what live tasks wait on that are too many to be read."""
 FOR_TASKS = ("task", "gather")
 """Kinds of waits for other tasks."""
 Key = tuple[str, str, "Site | None"]
@@ -124,9 +128,15 @@ class WaitProfile:
 
 
 def wait_profile(
-    timeline: Timeline, store: Store | None = None, coro: str = "", label: str | None = None
+    timeline: Timeline,
+    store: Store | None = None,
+    coro: str = "",
+    label: str | None = None,
+    is_read: Callable[[int, int], bool] = lambda _task, _since: True,
 ) -> WaitProfile:
-    """Sum up all waits in a trace. `store`: has what live tasks wait on now. `coro`: selects one group."""
+    """Sum up all waits in a trace. `store`: has what live tasks wait on now, as far as it is so since a time (ns),
+    says `is_read`. `coro`: selects one group.
+    """
     groups: dict[tuple[str, str | None], GroupWaits] = {}
     for life in timeline.lives.values():
         if coro and (life.coro, life.label) != (coro, label):
@@ -135,7 +145,7 @@ def wait_profile(
         if group is None:
             group = groups[life.coro, life.label] = GroupWaits(life.coro, life.label)
         before = group.count
-        _count(timeline, life, group, store)
+        _count(timeline, life, group, store, is_read)
         group.tasks += group.count > before
     everything = GroupWaits("", None)
     for group in groups.values():
@@ -146,7 +156,9 @@ def wait_profile(
     return WaitProfile(timeline.begin, timeline.end, everything, listed)
 
 
-def _count(timeline: Timeline, life: Life, group: GroupWaits, store: Store | None) -> None:
+def _count(
+    timeline: Timeline, life: Life, group: GroupWaits, store: Store | None, is_read: Callable[[int, int], bool]
+) -> None:
     before: int | None = None
     for step in life.steps:
         since, before = before, step.end
@@ -165,10 +177,12 @@ def _count(timeline: Timeline, life: Life, group: GroupWaits, store: Store | Non
         on = waited_on(wait, wake.by, woken_by_end(timeline, wake))
         if wake.waited_until > since:
             group.add(on.kind, on.repr, wait.users or wait.innermost, wake.waited_until - since, on.object)
+    task = None if store is None or life.ended is not None else store.tasks.get(life.id)
+    if before is None and life.born is None and task is not None and task.state_name == "waiting":
+        before = timeline.begin  # it has not run all the time
     if life.ended is None and before is not None and timeline.end - before >= DESCRIBED:
-        task = None if store is None else store.tasks.get(life.id)
-        kind = None if task is None else task.wait_kind
-        at = None if task is None else task.at
+        kind = None if task is None or not is_read(life.id, before) else task.wait_kind
+        at = None if task is None or kind is None else task.at
         if kind in ("queue", "lock", "semaphore", "condition", "future") and is_pool(at):
             kind = "pool"
-        group.add(kind or NOT_DESCRIBED, "", at, timeline.end - before, live=True)
+        group.add(kind or NOT_READ, "", at, timeline.end - before, live=True)

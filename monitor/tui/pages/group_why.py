@@ -62,7 +62,7 @@ def waits_page(
     if refused:
         return [*out, *refused]
     if waits is None:
-        return [*out, line(("No step is recorded yet.", "dim"))]
+        return [*out, line(("What the program remembers is being read.", "dim"))]
     out += waits_lines(waits, cells)
     out += [BLANK, heading("By group", cells)]
     for group in groups[:MOST_WAITS]:

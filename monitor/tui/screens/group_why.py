@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from monitor.trace.wait_profile import WaitProfile
 
 EXEMPLARS = 5
+IN_SIGHT = 100
+"""Live tasks of which it is read at a time what they wait on."""
+LOOK_AGAIN = 0.5
+"""Seconds after which it is read of other ones."""
 
 
 class _ManyTasksScreen(StepsScreen):
@@ -23,14 +27,27 @@ class _ManyTasksScreen(StepsScreen):
 
     EVERY: ClassVar[float] = 2.0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._chosen = float("-inf")
+
     def wants(self) -> dict[str, Any]:
-        """Requests the steps remembered and those to come, and what the oldest live tasks wait on."""
-        return {"window": sorted(self.looptop.store.tasks)[:100], "detail": None, "steps": "past", "groups": True}
+        """Requests the steps remembered and those to come, and in turn what live tasks wait on."""
+        trace, now = self.looptop.steps.trace, self.looptop.clock()
+        if trace is not None and now - self._chosen >= LOOK_AGAIN:
+            self._chosen = now
+            trace.window = self.in_sight(trace)
+        window = [] if trace is None else trace.window
+        return {"window": window, "detail": None, "steps": "past", "groups": True}
+
+    def in_sight(self, trace: Trace) -> list[int]:
+        """Return the next live tasks of which it is to be read what they wait on."""
+        return trace.to_read(IN_SIGHT)
 
     def trace_if_due(self) -> Trace | None:
-        """Return the steps with names of live tasks, once there are some."""
+        """Return the steps with names of live tasks, once all that is remembered has come: the oldest comes first."""
         steps = self.looptop.steps.trace
-        trace = super().trace_if_due() if steps is not None and steps.pieces else None
+        trace = super().trace_if_due() if steps is not None and steps.pieces and steps.is_whole else None
         if trace is not None:
             trace.name_live_tasks()
         return trace
@@ -45,10 +62,9 @@ class GroupWhyScreen(_ManyTasksScreen):
         self._reasons: list[Reason] = []
         self._profile: WaitProfile | None = None
 
-    def wants(self) -> dict[str, Any]:
-        """Requests the steps remembered and those to come, and what the group's live tasks wait on."""
-        window = sorted(task.id for task in self.looptop.store.tasks.values() if self._holds(task))
-        return {**super().wants(), "window": window[:100]}
+    def in_sight(self, trace: Trace) -> list[int]:
+        """Return those of the group."""
+        return trace.to_read(IN_SIGHT, self._holds)
 
     def _holds(self, task: Task | Life) -> bool:
         """Whether a task belongs to the group."""
@@ -63,7 +79,7 @@ class GroupWhyScreen(_ManyTasksScreen):
 
             trace.add_running()
             self._reasons = explain_slowest(trace, EXEMPLARS, self._holds)
-            self._profile = wait_profile(trace.timeline, self.store, self._coro, self._label)
+            self._profile = wait_profile(trace.timeline, self.store, self._coro, self._label, trace.is_read)
         waits = None if self._profile is None else self._profile.all
         title = self._label or self._coro
         return group_why_page(self.store, title, self._reasons, waits, self.looptop.steps.trace, cells)
@@ -82,7 +98,7 @@ class WaitsScreen(_ManyTasksScreen):
         if trace is not None:
             from monitor.trace.wait_profile import wait_profile
 
-            self._profile = wait_profile(trace.timeline, self.store)
+            self._profile = wait_profile(trace.timeline, self.store, is_read=trace.is_read)
         profile = self._profile
         waits, groups = (None, []) if profile is None else (profile.all, profile.groups)
         return waits_page(self.store, waits, groups, self.looptop.steps.trace, cells)

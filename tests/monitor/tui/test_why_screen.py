@@ -7,10 +7,12 @@ from driver import running
 from scene import SECOND, START, STATE, everything, hello, static, tick
 
 from monitor.protocol import frames
-from monitor.protocol.rows import GroupRow, TaskRow, TaskStaticRow
+from monitor.protocol.rows import GroupRow, TaskRow, TaskStaticRow, WaitRow
 from monitor.store.store import Store
+from monitor.trace.choose import oldest_live
 from monitor.trace.collect import Trace
 from monitor.trace.events import EVENT, UNIT, Kind
+from monitor.trace.wait_profile import NOT_READ, wait_profile
 from monitor.tui.pages.why import why_page, wrapped
 
 MS = 1_000_000
@@ -84,6 +86,31 @@ def test_a_task_that_runs_its_first_step_is_not_said_to_have_run_never(
     trace.pieces, trace.is_whole = pieces, bool(pieces)
     text = "".join(part for line in why_page(store, 7, "#7 serve()", None, trace, 100) for part, _ in line.parts)
     assert f"No step of this task is recorded{said}" in text
+
+
+def test_what_live_tasks_wait_on_is_read_in_turns_and_counts_from_when_it_was_read() -> None:
+    store = Store()
+    strings = frames.Strings(from_=0, items=["(unknown)", "jobs", "feed"])
+    jobs = [TaskStaticRow(number, "", 1, 1, None, None, 0, 0, 0) for number in range(1, 6)]
+    feed = TaskStaticRow(9, "", 2, 1, None, None, 0, 0, 0)
+    trace = Trace(store)
+    for frame in (hello(capabilities=["steps"]), frames.Static(strings=strings, tasks=[*jobs, feed])):
+        store.apply(frame)
+    assert trace.to_read(4) == [1, 9, 2, 3], "the only one of its group is among the first"
+    trace.window = trace.to_read(2)
+    rows = [WaitRow(1, "lock", "Lock"), WaitRow(9, "sleep", "")]
+    frame = tick(1, tasks=[TaskRow(n, STATE["waiting"], 0, 0, 0, 0) for n in (1, 2, 9)], sites=[], waits=rows)
+    store.apply(frame)
+    trace.take(frame)
+    at = frame.at * 1000
+    assert trace.to_read(9) == [2, 3, 4, 5, 1, 9]
+    assert (trace.is_read(1, at - 1), trace.is_read(1, at + 1), trace.is_read(2, 0)) == (True, False, True)
+    trace.timeline.begin, trace.timeline.end = at - MS, at + 9 * MS
+    trace.name_live_tasks()
+    found = wait_profile(trace.timeline, store, is_read=trace.is_read)
+    told = {group.coro: [(one.kind, one.duration) for one in group.ordered()] for group in found.groups}
+    assert told == {"jobs": [(NOT_READ, 40 * MS), ("lock", 10 * MS)], "feed": [("sleep", 10 * MS)]}
+    assert [life.id for life in oldest_live(trace, lambda life: life.coro == "jobs")][:2] == [1, 2]
 
 
 def test_details_that_do_not_fit_continue_below_the_details() -> None:

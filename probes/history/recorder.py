@@ -116,14 +116,9 @@ class History:
         elapsed = max(now - self._at, 1e-3)
         first, last = int(self._at), int(now) - 1
         slots = range(max(first, last - 60), last + 1)
-        scheduled = running = 0
-        known = True
         alive = self._loops.all()
+        running, scheduled = _running_and_scheduled(alive)
         for loop, record in alive:
-            waiting = _ready_steps(loop)
-            known = known and waiting is not None
-            scheduled += waiting or 0
-            running += record.started != 0.0 and install.current_task_of(loop) is not None
             self._put_loop(slots, loop, record, now, elapsed)
         for gone in self._by_loop.keys() - {record.id for _, record in alive}:
             if len(self._by_loop) > MOST_LOOPS:
@@ -141,8 +136,8 @@ class History:
         for slot, born, ended, failed, collections in zip(slots, births, ends, failures, full, strict=True):
             row = [
                 running,
-                scheduled if known else UNKNOWN,
-                max(live - running - scheduled, 0) if known else UNKNOWN,
+                UNKNOWN if scheduled is None else scheduled,
+                UNKNOWN if scheduled is None else max(live - running - scheduled, 0),
                 born,
                 ended,
                 failed,
@@ -221,11 +216,34 @@ def _full_collections() -> int:
     return int(gc.get_stats()[-1]["collections"])
 
 
-def _ready_steps(loop: Any) -> int | None:
-    """Number of tasks of a loop that are ready to run; None if the loop does not expose them (uvloop)."""
-    ready = getattr(loop, "_ready", None)
-    if ready is None:
-        return None
+def _running_and_scheduled(alive: list[tuple[Any, LoopRecord]]) -> tuple[int, int | None]:
+    """Numbers of tasks that run and that are ready to run; None if some loop does not let the ready ones be counted.
+
+    A loop with handles of its own (uvloop) does not expose its queue, but what the hooks give it to run.
+    """
+    running = scheduled = running_elsewhere = 0
+    known, foreign = True, False
+    for loop, record in alive:
+        runs = record.started != 0.0 and install.current_task_of(loop) is not None
+        running += runs
+        ready = getattr(loop, "_ready", None)
+        if ready is None:
+            foreign = True
+            running_elsewhere += runs
+            known = known and record.schedules
+        else:
+            steps = _ready_steps(ready)
+            known = known and steps is not None
+            scheduled += steps or 0
+    if foreign:
+        steps = install.steps_of_others()
+        known = known and steps is not None
+        scheduled += max((steps or 0) - running_elsewhere, 0)
+    return running, scheduled if known else None
+
+
+def _ready_steps(ready: Any) -> int | None:
+    """Number of steps of tasks in the queue of a loop; None if it cannot be read."""
     try:
         number = len(ready)
         steps = sum(install.is_step(handle._callback) for handle in islice(ready, MOST_READY))

@@ -196,6 +196,11 @@ def hook_foreign_call_soon(original: Callable[..., Any]) -> Any:
     return _native.hook("foreign_call_soon", original, None, False)
 
 
+def steps_of_others() -> int | None:
+    """Number of steps that loops with handles of their own have to run, with those that run; None if not counted."""
+    return None if _native is None else _native.steps_of_others
+
+
 def is_asyncios(function: Any) -> bool:
     """Whether a function is asyncio's own and has not been replaced."""
     code = getattr(function, "__code__", None)

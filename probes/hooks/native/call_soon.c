@@ -254,6 +254,7 @@ static void step_dealloc(PyObject *op) {
     State *state = ((Step *)op)->state;
     PyObject_GC_UnTrack(op);
     step_clear(op);
+    state->steps_of_others--;
     if (LIKELY(state->spare < SPARE && references((PyObject *)state) > 1))
         state->spare_steps[state->spare++] = op;
     else
@@ -268,6 +269,7 @@ static Step *new_step(State *state) {
         step = (Step *)PyObject_Init(state->spare_steps[--state->spare], state->step_type);
     else if ((step = PyObject_GC_New(Step, state->step_type)) == NULL)
         return NULL;
+    state->steps_of_others++;
     step->call = step_call;
     Py_INCREF((PyObject *)state);
     step->state = state;

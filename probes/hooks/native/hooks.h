@@ -270,6 +270,7 @@ typedef struct State {
     unsigned last_pause;
     PyObject *spare_steps[SPARE]; /* memory of objects of call_soon.c */
     int spare;
+    int steps_of_others; /* objects of call_soon.c that a loop has: those that wait to run, and those that run */
     unsigned replaced; /* entries of `kinds` and `sites` */
     char watching, closed; /* closed: the probe has left, and the tables stay empty: no collector looks into them */
 } State;

@@ -335,6 +335,7 @@ static PyMemberDef state_members[] = {
     {"named", T_INT, offsetof(State, named), 0, NULL},
     {"most_named", T_INT, offsetof(State, most_named), 0, NULL},
     {"lost", T_LONGLONG, offsetof(State, lost), 0, NULL},
+    {"steps_of_others", T_INT, offsetof(State, steps_of_others), READONLY, NULL},
     {"rest_ends", T_LONGLONG, offsetof(State, rest_ends), READONLY, NULL},
     {"records", T_OBJECT, offsetof(State, records), READONLY, NULL},
     {"changed", T_OBJECT, offsetof(State, changed), READONLY, NULL},

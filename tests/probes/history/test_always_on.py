@@ -119,8 +119,8 @@ def test_what_happened_before_the_first_viewer_is_known(python: str, loop: str, 
             assert sum(process["births"]) >= 20 and sum(process["failures"]) == 1 and min(process["rss"]) > 1000
             assert max(of_loop["lag"]) >= 250_000
             assert sum(of_loop["utilization"]) >= 300 and max(of_loop["utilization"]) <= 1000
-            if loop == "asyncio":
-                assert process["waiting"][-1] >= 20 and process["scheduled"][-1] == 0
+            assert process["waiting"][-1] >= 20 and process["scheduled"][-1] == 0
+            assert (set(of_loop["ready"]) == {-1}) == (loop == "uvloop")  # its queue has callbacks that no hook sees
             rows = len([frame for frame in viewer.frames if frame["type"] == "history"])
             viewer.until(
                 lambda: len([frame for frame in viewer.frames if frame["type"] == "history"]) >= rows + 2, "new rows"
@@ -131,6 +131,46 @@ def test_what_happened_before_the_first_viewer_is_known(python: str, loop: str, 
             return program.line()
 
         wait_until(lambda: said() == "True 0 call_soon run", "the viewer to be gone, the hooks to be in")
+
+
+def test_steps_that_uvloop_has_to_run_are_counted(tmp_path: Path) -> None:
+    pytest.importorskip("uvloop", reason="uvloop is not installed")
+    body = """
+        async def ends():
+            pass
+
+        async def waits(future):
+            await future
+
+        def counted(which=""):
+            from _looptop_probes.history.recorder import _running_and_scheduled
+            print(which, *_running_and_scheduled(sys._looptop_probe.loops.all()), flush=True)
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            counted("alone")
+            tasks = [asyncio.create_task(ends()) for _ in range(7)]
+            loop.call_soon(print)
+            counted("born")
+            await asyncio.gather(*tasks)
+            futures = [loop.create_future() for _ in range(5)]
+            waiting = [asyncio.create_task(waits(future)) for future in futures]
+            await asyncio.sleep(0)
+            counted("waiting")
+            for future in futures[:3]:
+                future.set_result(None)
+            futures[3].cancel()
+            counted("woken")
+            loop.call_soon(counted, "callback")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            counted("run")
+
+        run(main())
+    """
+    with Program(source(body, UVLOOP), folder=tmp_path, env={"LOOPTOP_PURE": "0"}) as program:
+        for line in ("alone 1 0", "born 1 7", "", "waiting 1 0", "woken 1 4", "callback 0 1", "run 1 0"):
+            program.expect(line)
 
 
 def test_hooks_in_python_begin_with_the_viewer(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from monitor.errors import UsageError
 from probes.base import protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
 LARGEST = (256 << 20) + protocol.BOX_HEADING
 """Size in bytes of the largest box that is read."""
@@ -26,6 +26,8 @@ JUST_ENDED = 600.0
 """Limit of seconds between the last entry and the end: about a second for a killed program, more if it was stopped."""
 MOST_BOXES = 1000
 """Limit of boxes examined in a folder."""
+OF_USERS = ("/run/user/*/looptop", "/tmp/looptop-*")  # noqa: S108 - see `_owners`
+"""The usual folders of all users."""
 LONGEST = 7 * 86_400
 """Seconds for which a dead program is listed; after that the next probe of the same user removes its box."""
 
@@ -120,17 +122,18 @@ def is_box(path: Path) -> bool:
 
 
 def dead(environ: Mapping[str, str] | None = None) -> list[Box]:
-    """Return the boxes of this user's dead programs, newest first."""
+    """Return the boxes of this user's dead programs, newest first; for root those of all users."""
     environ = os.environ if environ is None else environ
     found = []
-    for folder in _folders(environ):
+    for folder in [*_folders(environ), *_folders_of_others(environ)]:
         try:  # other files do not count: each running program has two, and they may stand before all boxes
             paths = sorted(path for path in folder.iterdir() if protocol.name_of_box(path.name) is not None)
+            owners = _owners(folder)
         except OSError:
             continue
         for path in paths[:MOST_BOXES]:
             with suppress(OSError, UsageError):
-                found.append(inspect(path, owner=os.geteuid()))
+                found.append(inspect(path, owners))
     dead = {box.heading.session: box for box in found if not box.alive}
     return sorted(dead.values(), key=lambda box: -(box.ended or 0.0))
 
@@ -141,11 +144,27 @@ def _folders(environ: Mapping[str, str]) -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
+def _folders_of_others(environ: Mapping[str, str]) -> list[Path]:
+    """The folders of all users, for root."""
+    if os.geteuid() or environ.get("LOOPTOP_DIR"):
+        return []
+    return sorted(path for pattern in OF_USERS for path in Path("/").glob(pattern.lstrip("/")))
+
+
+def _owners(folder: Path) -> Container[int]:
+    """The users whose files in a folder are read. Root trusts no file that a user placed among those of another."""
+    if os.geteuid():
+        return (os.geteuid(),)
+    owner = folder.stat().st_uid
+    return (owner,) if owner else range(1 << 32)
+
+
 def searched(environ: Mapping[str, str] | None = None) -> str:
     """The folders in which boxes are looked for, and what decides that, for messages."""
     environ = os.environ if environ is None else environ
     decides = "set by LOOPTOP_DIR" if environ.get("LOOPTOP_DIR") else "LOOPTOP_DIR names another folder"
-    return f"{', '.join(map(str, _folders(environ)))} ({decides})"
+    others = " and those of other users" if _folders_of_others(environ) else ""
+    return f"{', '.join(map(str, _folders(environ)))}{others} ({decides})"
 
 
 def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
@@ -156,6 +175,8 @@ def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
             return inspect(path)
         except OSError as error:
             hint = "a pid, @NAME or a file is expected: looptop postmortem lists them"
+            if isinstance(error, PermissionError):
+                hint = "it belongs to another user; root reads it: sudo looptop postmortem FILE"
             raise UsageError(f"{target} cannot be read: {error.strerror or error}", hint) from None
     boxes = dead(environ)
     for box in boxes:
@@ -166,12 +187,12 @@ def find(target: str, environ: Mapping[str, str] | None = None) -> Box:
     raise UsageError(f"no black box of {target}", f"{what} in {searched(environ)}")
 
 
-def inspect(path: Path, owner: int | None = None) -> Box:
-    """Read the facts of a box. Raises UsageError if it is not a box or belongs to another owner, and OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if owner is not None else 0))
+def inspect(path: Path, owners: Container[int] | None = None) -> Box:
+    """Read the facts of a box. Raises UsageError if it is not a box or belongs to none of `owners`, and OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if owners is not None else 0))
     with os.fdopen(handle, "rb") as file:
         facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode) or (owner is not None and facts.st_uid != owner):
+        if not stat.S_ISREG(facts.st_mode) or (owners is not None and facts.st_uid not in owners):
             raise UsageError(f"{path} is not a black box", "looptop postmortem lists them")
         heading, noted, status = read_heading(file, path, facts.st_size)
         kills = _oom_kills_since(heading) if status is None else status.oom_kills
@@ -185,7 +206,7 @@ def of_process(pid: int, environ: Mapping[str, str] | None = None) -> Box | None
         with suppress(OSError):
             for path in folder.glob(f"*-{pid}-*{protocol.BOX_SUFFIX}"):
                 with suppress(OSError, UsageError):
-                    box = inspect(path, owner=os.geteuid())
+                    box = inspect(path, (os.geteuid(),))
                     if box.heading.pid == pid and not box.alive and time.time() - box.changed < JUST_ENDED:
                         return box
     return None

@@ -76,6 +76,42 @@ COLD int PyErr_ExceptionMatches(PyObject *type);
 COLD PyObject *PyErr_NoMemory(void);
 COLD void _Py_Dealloc(PyObject *object);
 
+/* None, True, small integers and interned strings are immortal from 3.12 on: the lower half of their count is negative, and
+ * the interpreter does not count who refers to them. What the headers of 3.11 have counts them all the same, which ends that
+ * for the whole program: each use of None in its own code was then counted, too. */
+#if PY_VERSION_HEX < 0x030C0000 && !defined(Py_REF_DEBUG)
+static inline void count_reference(PyObject *object) {
+    if ((int32_t)object->ob_refcnt >= 0)
+        object->ob_refcnt++;
+}
+static inline void drop_reference(PyObject *object) {
+    if ((int32_t)object->ob_refcnt >= 0 && --object->ob_refcnt == 0)
+        _Py_Dealloc(object);
+}
+static inline void count_some(PyObject *object) {
+    if (object != NULL)
+        count_reference(object);
+}
+static inline void drop_some(PyObject *object) {
+    if (object != NULL)
+        drop_reference(object);
+}
+static inline PyObject *counted(PyObject *object) {
+    count_reference(object);
+    return object;
+}
+#undef Py_INCREF
+#undef Py_DECREF
+#undef Py_XINCREF
+#undef Py_XDECREF
+#undef Py_NewRef
+#define Py_INCREF(object) count_reference((PyObject *)(object))
+#define Py_DECREF(object) drop_reference((PyObject *)(object))
+#define Py_XINCREF(object) count_some((PyObject *)(object))
+#define Py_XDECREF(object) drop_some((PyObject *)(object))
+#define Py_NewRef(object) counted(object)
+#endif
+
 enum { DONE = 3, CANCELLED = 4, FAILED = 5 }; /* indices of protocol.STATES; install.py checks them */
 
 /* What a record rarely has; made when the first of them is set. */

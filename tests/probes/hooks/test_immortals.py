@@ -1,4 +1,4 @@
-"""The hooks in C leave objects that are immortal as they are for the whole program."""
+"""What the probe must leave as it is for the whole program: immortal objects, and types of the standard library."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ immortal = None, True, False, 0, ()
 counts = [sys.getrefcount(each) for each in immortal]
 changed = set()
 import probes
+from probes.base import protocol
 from probes.hooks import backend
 
 async def fails():
@@ -36,16 +37,16 @@ async def main():
 
 with probes.watching():
     asyncio.run(main())
-print(json.dumps([backend.why_pure, sorted(map(repr, changed))]))
+print(json.dumps([backend.why_pure, sorted(map(repr, changed)), type(protocol._encode.__self__) is json.JSONEncoder]))
 """
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
-def test_immortal_objects_stay_immortal(version, runtime_dir):
+def test_immortal_objects_and_encoders_stay_as_they_are(version, runtime_dir):
     python = find_python(version)
     if python is None:
         pytest.skip(f"no Python {version}")
     done = subprocess.run(
         [python, "-c", PROGRAM, str(ROOT)], env=environment(boot=False), capture_output=True, text=True, timeout=60
     )
-    assert done.stdout == '["", []]\n', done.stderr
+    assert done.stdout == '["", [], false]\n', done.stderr

@@ -54,7 +54,8 @@ static int is_called_by_loop(State *state, PyObject *clock, PyObject *creator, P
         return 0;
     coro = state->get_coro(creator, NULL);
     owner = PyFrame_GetGenerator(frame);
-    put_off();
+    if (UNLIKELY(coro == NULL))
+        put_off();
     Py_XDECREF(coro);
     Py_XDECREF(owner);
     return coro != NULL && owner == coro;
@@ -195,7 +196,7 @@ int find_birth(State *state, Fields *fields, PyObject *loop, PyObject *clock, Py
     PyObject *creator;
     int found, outermost = 0;
     fields->parent = find_parent(state, loop, clock, &creator);
-    if (PyErr_Occurred())
+    if (UNLIKELY(fields->parent == 0) && PyErr_Occurred())
         return -1;
     if (frame == NULL || fields->code != NULL)
         return 0;

@@ -26,6 +26,7 @@ typedef struct {
 /* How to get from one object to another: names of attributes, or of items of a dict. */
 typedef struct {
     PyObject *names[HOPS];
+    Py_ssize_t places[HOPS]; /* in a tuple */
     char items[HOPS];
     int count;
 } Path;
@@ -185,8 +186,8 @@ static PyObject *follow(const Path *path, PyObject *from) {
     Py_INCREF(from);
     for (hop = 0; hop < path->count; hop++) {
         if (path->items[hop] == 'i') { /* of a tuple, by place */
-            Py_ssize_t place = PyLong_AsSsize_t(path->names[hop]);
-            next = PyTuple_Check(from) && place < PyTuple_Size(from) ? PyTuple_GetItem(from, place) : NULL;
+            Py_ssize_t place = path->places[hop];
+            next = PyTuple_Check(from) && place < Py_SIZE(from) ? PyTuple_GetItem(from, place) : NULL;
             Py_XINCREF(next);
         } else if (path->items[hop]) {
             next = PyDict_Check(from) ? PyDict_GetItemWithError(from, path->names[hop]) : NULL;
@@ -380,6 +381,9 @@ static int read_path(Path *path, PyObject *names) {
     for (index = 0; index < count; index++) {
         PyObject *name = PyTuple_GetItem(names, index), *bare;
         if (PyLong_Check(name)) {
+            path->places[index] = PyLong_AsSsize_t(name);
+            if (path->places[index] < 0)
+                return -1;
             Py_INCREF(name);
             bare = name;
             path->items[index] = 'i';

@@ -272,6 +272,7 @@ typedef struct State {
     initproc task_init;
     PyCFunction get_coro, future_done, result;
     PyObject *loop_getter, *exception_getter, *waiter_getter; /* descriptors of Task; NULL: not known */
+    getter exception_of; /* the function of one of them; NULL: not known */
     PyCFunction done, cancelled, future_cancelled, append, wakeup; /* of a task, of a deque; the callback of all steps but the first */
     Records *records;
     Changed *changed;
@@ -556,6 +557,7 @@ PyObject *state_of(PyObject *op, PyObject *record);
 PyObject *strangers(PyObject *op, PyObject *args);
 PyObject *instances(PyObject *op, PyObject *args);
 PyObject *task_attribute(State *state, PyObject *task, PyObject *getter, PyObject *name);
+PyObject *exception_of(State *state, PyObject *task);
 
 /* new_task.c */
 PyObject *hook_new_tasks(PyObject *op, PyObject *unused);

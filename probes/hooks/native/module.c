@@ -133,6 +133,16 @@ static PyObject *getter_of(PyObject *type, const char *name) {
     return found;
 }
 
+/* The function of a descriptor that `getter_of` found; NULL if it is none that needs the object only. */
+static getter function_of_getter(PyTypeObject *type, PyObject *descriptor, const char *name) {
+    PyGetSetDef *one = descriptor != NULL && Py_TYPE(descriptor) == &PyGetSetDescr_Type ? PyType_GetSlot(type, Py_tp_getset) : NULL;
+    for (; one != NULL && one->name != NULL; one++)
+        if (strcmp(one->name, name) == 0 && one->closure == NULL)
+            return one->get;
+    PyErr_Clear();
+    return NULL;
+}
+
 /* learn_task(Task, task, first_step, deque): the callback of a first step, and methods of tasks and deques. */
 static PyObject *learn_task(PyObject *op, PyObject *args) {
     State *self = (State *)op;
@@ -153,6 +163,7 @@ static PyObject *learn_task(PyObject *op, PyObject *args) {
     self->result = function_of(task, "result", METH_NOARGS);
     self->loop_getter = getter_of(type, "_loop");
     self->exception_getter = getter_of(type, "_exception");
+    self->exception_of = function_of_getter(self->task_type, self->exception_getter, "_exception");
     self->waiter_getter = getter_of(type, "_fut_waiter");
     self->cancelled = function_of(task, "cancelled", METH_NOARGS);
     self->deque_type = Py_TYPE(deque);

@@ -67,7 +67,8 @@ static LoopClock *clock_of(State *state, PyObject *loop) {
     }
     if (loop != NULL && loop != Py_None)
         clock = find_loop(state, loop);
-    put_off();
+    if (UNLIKELY(clock == NULL))
+        put_off();
     Py_XDECREF(running);
     return (LoopClock *)clock;
 }
@@ -127,7 +128,7 @@ static int count_at_once(State *state, PyObject *loop, PyObject *task, PyObject 
         return 0;
     if (ask_task(state, task, state->done, str_done) != 1 || ask_task(state, task, state->cancelled, str_cancelled) != 0)
         return PyErr_Occurred() ? -1 : 0;
-    error = task_attribute(state, task, state->exception_getter, str_exception);
+    error = exception_of(state, task);
     if (error == NULL)
         return -1;
     Py_DECREF(error);

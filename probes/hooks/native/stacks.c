@@ -500,6 +500,13 @@ PyObject *task_attribute(State *state, PyObject *task, PyObject *getter, PyObjec
     return PyObject_GetAttr(task, name);
 }
 
+/* The exception that a task has ended with, or None: a new reference. */
+PyObject *exception_of(State *state, PyObject *task) {
+    if (LIKELY(state->exception_of != NULL && is_instance(task, state->task_type)))
+        return state->exception_of(task, NULL);
+    return task_attribute(state, task, state->exception_getter, str_exception);
+}
+
 /* The task that runs on a loop now, borrowed: it is running, so it is alive. NULL without an error: none. */
 PyObject *running_on(State *state, PyObject *loop) {
     PyObject *task;

@@ -113,7 +113,7 @@ int finish(State *state, PyObject *record, PyObject *task, double at, PyObject *
     SiteCounts *counts;
     if (fields->outcome || REFERENT(record) != task)
         return 0;
-    error = task_attribute(state, task, state->exception_getter, str_exception);
+    error = exception_of(state, task);
     if (error == NULL) {
         if (!clear_programs_error())
             return -1;

@@ -16,7 +16,8 @@ EVERY = 10.0
 AGAIN = 1.0
 """Seconds between the first two: shares of a processor are known only after the second."""
 SHARE = 0.0002
-"""Most CPU time that looks take, of a core; with very many threads there are fewer looks."""
+"""CPU time that looks may take, of a core; with very many threads there are fewer looks, but one every MOST seconds."""
+MOST = 30.0
 
 
 class ThreadLooks:
@@ -45,6 +46,6 @@ class ThreadLooks:
             self._last = read(self._seen, self._most)
         except BadRequestError:  # without /proc there is nothing to look at
             self._last = None
-        self._due = now + max(self._pause, (thread_time() - before) / SHARE)
+        self._due = now + min(max(self._pause, (thread_time() - before) / SHARE), MOST)
         self._pause = EVERY
         return self._last

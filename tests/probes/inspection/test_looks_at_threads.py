@@ -43,7 +43,7 @@ def test_a_thread_that_has_slept_since_the_look_before_is_as_it_was() -> None:
 
 
 def test_looks_of_the_black_box_take_a_small_share_of_a_core(monkeypatch) -> None:
-    clock, costs, looks = [0.0], iter([0.0001, 0.0001, 0.01, 0.0001]), thread_looks.ThreadLooks()
+    clock, costs, looks = [0.0], iter([0.0001, 0.0001, 0.0051, 0.01, 0.0001]), thread_looks.ThreadLooks()
     monkeypatch.setattr(thread_looks, "thread_time", lambda: clock[0])
 
     def read(_seen: threads.Seen, most: int) -> dict[str, int]:
@@ -51,8 +51,10 @@ def test_looks_of_the_black_box_take_a_small_share_of_a_core(monkeypatch) -> Non
         return {"most": most}
 
     looks.begin(70)
-    taken = [(now, looks.next(now, read)) for now in (0.0, 0.5, 1.0, 10.5, 11.0, 60.5)]
+    taken = [(now, looks.next(now, read)) for now in (0.0, 0.5, 1.0, 10.5, 11.0, 36.0)]
     assert [now for now, look in taken if look] == [0.0, 1.0, 11.0]
     looks.begin(50)
-    assert looks.next(60.7, read) == {"most": 70}  # a segment begins with the last one
-    assert looks.next(61.0, read) == {"most": 50}
+    assert looks.next(36.2, read) == {"most": 70}  # a segment begins with the last one
+    assert looks.next(36.6, read) == {"most": 50}
+    assert looks.next(66.5, read) is None  # it took longer, but nobody waits for 50 s
+    assert looks.next(66.7, read) == {"most": 50}

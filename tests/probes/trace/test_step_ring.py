@@ -95,7 +95,7 @@ def test_steps_wakes_births_and_ends_of_every_task(tmp_path: Path) -> None:
             viewer.until(lambda: frames(viewer), "the first mark")
             program.say()
             program.expect("over")
-            viewer.until(lambda: sum(event[0] == END for event in events(viewer)) >= 6, "six ends")
+            viewer.until(lambda: sum(event[0] == END for event in events(viewer)) >= 8, "the ends of all eight")
             viewer.until(lambda: sum(event[0] == 2 for event in events(viewer)) >= 990, "steps after these")
             viewer.until(lambda: len(viewer.facts) >= 1, "facts")
             found = events(viewer)

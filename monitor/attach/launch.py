@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from dataclasses import dataclass
@@ -121,6 +122,9 @@ class Launch:
             raise UsageError(f"{self.argv[0]} cannot be started", error.strerror or str(error)) from None
 
 
+_PYTHON = re.compile(r"python[\d.]*")
+
+
 def _words(argv: Sequence[str]) -> list[str]:
     return [part for word in argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
 
@@ -137,6 +141,9 @@ def command(python: str | None, words: Sequence[str]) -> tuple[str, ...]:
         rest = words[1:] if first[2:] else words[2:]
         return (interpreter(python), "-m", module, *rest)
     script = Path(first)
+    if _PYTHON.fullmatch(script.name) and (not script.exists() or (script.is_file() and os.access(script, os.X_OK))):
+        rest = " ".join(words[1:3]) or "SCRIPT"
+        raise UsageError(f"{first} is an interpreter, not a script", f"looptop run --python {first} {rest}")
     if not script.exists():
         hint = f"to run a module: looptop run -m {first}" if "." not in script.suffix and "/" not in first else ""
         raise UsageError(f"no such script: {first}", hint or "is the path right?")

@@ -51,6 +51,9 @@ def test_what_can_not_be_run(script, tmp_path):
     assert failure() == "nothing to run: looptop run SCRIPT [ARG…], or looptop run -m MODULE [ARG…]"
     assert failure("-m") == "-m without a module: looptop run -m MODULE [ARG…]"
     assert failure("nope.py") == "no such script: nope.py: is the path right?"
+    for python in ("python3", "python3.12", sys.executable):
+        told = failure(python, "app.py")
+        assert told == f"{python} is an interpreter, not a script: looptop run --python {python} app.py"
     assert failure("http") == "no such script: http: to run a module: looptop run -m http"
     (tmp_path / "folder").mkdir()
     assert failure("folder") == "folder is a folder without a __main__.py: name a script"

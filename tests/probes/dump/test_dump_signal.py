@@ -74,6 +74,7 @@ REFUSED = """
 
     handler = lambda *_: None
     signal.signal(signal.SIGUSR1, handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # ignored by a job of a shell in the background
     faulthandler.register(signal.SIGQUIT, file=open(os.devnull, "w"))
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     for name in ("SIGUSR1", "SIGQUIT", "SIGUSR2", "SIGTERM", "nonsense"):

@@ -210,6 +210,11 @@ class Looptop(PagesApp):
 
     # Used by the screens
 
+    def in_steps(self, task_id: int) -> str | None:
+        """The title of an ended task in the steps that are being read; None if it is not among them."""
+        life = None if self.steps.trace is None else self.steps.trace.timeline.lives.get(task_id & 0xFFFFFFFF)
+        return None if life is None or life.ended is None else life.title
+
     @property
     def paused(self) -> bool:
         """Whether the screens show a frozen copy of the store."""

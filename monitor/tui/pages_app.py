@@ -33,12 +33,18 @@ class PagesApp(BaseApp[int]):
             self.push_screen(TaskScreen(task_id))
             return
         ended = self._ended(task_id)
-        if ended is None:
+        if ended is None and self.in_steps(task_id) is not None:
+            self.open_why(task_id)
+        elif ended is None:
             self.say(f"#{task_id} has ended and is no longer among the last {len(self.view.ended)} ended tasks")
         else:
             from monitor.tui.screens.end import EndScreen
 
             self.push_screen(EndScreen(ended))
+
+    def in_steps(self, task_id: int) -> str | None:  # noqa: ARG002 - an app without steps has none
+        """The title of an ended task in the steps that are being read; None if it is not among them."""
+        return None
 
     def open_why(self, task_id: int) -> None:
         """Opens the page that explains why a task, live or ended, was late."""
@@ -46,7 +52,7 @@ class PagesApp(BaseApp[int]):
             from monitor.tui.screens.why import WhyScreen
 
             found = self.view.tasks.get(task_id) or self._ended(task_id)
-            title = f"#{task_id}" if found is None else title_of(found)
+            title = (self.in_steps(task_id) or f"#{task_id}") if found is None else title_of(found)
             self.push_screen(WhyScreen(task_id, title))
 
     def open_group_why(self, number: int) -> None:

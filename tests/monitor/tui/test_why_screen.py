@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from driver import running
 from scene import SECOND, START, STATE, everything, hello, static, tick
@@ -168,6 +170,13 @@ async def test_w_on_a_group_sums_up_its_slowest_and_what_its_tasks_wait_for() ->
         assert "waited    50.0 ms" in text
         assert "Waited for" in text
         assert "1×" in text
+        # A task that only the steps remember: its page is the one that explains it.
+        driver.app.steps.trace.timeline.lives[77] = replace(driver.app.steps.trace.timeline.lives[3], id=77)
+        driver.app.open_task(77)
+        await driver.until(lambda: "Why was #77 worker-1 late?" in driver.text())
+        await driver.press("escape")
+        driver.app.open_task(78)
+        await driver.until(lambda: "#78 has ended and is no longer among the last" in driver.text())
         await driver.press("escape", "W")
         await driver.tick(whole_life(), tick(7), seconds=3)
         assert "What do the tasks wait for?" in driver.text()

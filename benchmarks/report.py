@@ -83,7 +83,7 @@ the CPU time is higher all the same, the cause is memory (see below), a new task
 code (`asyncio.Task(..., eager_start=True)`, as aiohttp does on 3.12 and later: its birth, its group and its label are
 added to a request that is one step), or uvloop (see below).
 
-An aiohttp request on 3.12 takes 118,000 instructions on uvloop and some 5,000 more with always on; on asyncio 136,000
+An aiohttp request on 3.12 takes 118,000 instructions on uvloop and some 4,500 more with always on; on asyncio 136,000
 and some 3,000 more (callgrind, 10 connections). They are for the request's own task: its label and status, three
 attributes of request, route and response (800 to 1,000); three events of the step ring, two on uvloop (450 to 700); who
 made it, and where (500); seven clock readings (500); counting four durations in two groups (400); the hook of

@@ -306,9 +306,8 @@ static void find_wait(State *state, PyObject *task, uint32_t *numbers, uint32_t 
                 globals = attribute(frame, str_f_globals);
         }
         Py_XDECREF(frame);
+        Py_XDECREF(found[index]);
     }
-    Py_XDECREF(found[INNERMOST]);
-    Py_XDECREF(found[USERS]);
     if (locals != NULL) {
         PyObject *waited = local_of(locals, str_sock);
         if (waited == NULL)

@@ -124,7 +124,10 @@ READERS = """
         await asyncio.sleep(0)
         sum(range(20000))
 
+    exec(compile("async def fetch(): await asyncio.sleep(0.002)", "/x/site-packages/somepool.py", "exec"))
+
     async def main():
+        await fetch()  # a wait long enough to be described, below an installed package
         for _ in range(20):
             await asyncio.gather(*(short(name) for name in ("red", "blue", None) if name))
             await asyncio.to_thread(sum, range(20000))

@@ -15,11 +15,15 @@ from test_counting import source
 from watched import Program, Viewer
 
 STEPS = """
+    import weakref
+    released = []
     PACKAGE = "async def acquire(what, depth): await (acquire(what, depth - 1) if depth else what)"
     exec(compile(PACKAGE, "/opt/site-packages/somepool.py", "exec"))
 
     async def asks(future):
-        await acquire(future, 40)
+        inner = acquire(future, 0)
+        released.append(weakref.ref(inner))
+        await acquire(inner, 39)
 
     async def worker(lock):
         async with lock:
@@ -50,6 +54,10 @@ STEPS = """
         asked = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(0.01, asked.set_result, None)
         await asyncio.create_task(asks(asked))
+        deadline = time.monotonic() + 60
+        while released[0]() is not None:  # the probe's threads may read it now
+            assert time.monotonic() < deadline, "what a wait was described from is kept"
+            await asyncio.sleep(0.01)
         await told("over")
 
     run(main())

@@ -2,8 +2,8 @@
 
 Coroutines and generators name what they await (`cr_await`, `gi_yieldfrom`). The awaitables in between do not
 (`async_generator_asend` and `anext` of CPython 3.11 to 3.14, `coroutine_wrapper` of CPython and of Cython, the iterator
-of a future), but the
-garbage collector visits the objects they hold, so `gc.get_referents` finds the next one. No code of the program runs.
+of a future), but the garbage collector visits the objects they hold, so `gc.get_referents` finds the next one. No code
+of the program runs.
 
 May be called from any thread; a change in the meantime ends the walk, never the program.
 """
